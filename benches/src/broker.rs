@@ -1,0 +1,125 @@
+//! Request and reply through a daemon: caller → hub → responder, each a process of its own.
+//!
+//! A new side is a module with a type that implements [`Broker`], a variant of [`Name`], and a line in each
+//! of the matches here.
+
+mod nats;
+
+pub use nats::binary as nats_binary;
+
+use std::fmt;
+
+use anyhow::{Context, Result};
+use bytes::Bytes;
+
+use crate::address::Address;
+use crate::contender::Echo;
+use crate::load::{Load, Round};
+use crate::process::Process;
+use crate::suite::{Rounds, Side, compare};
+use crate::table::Report;
+
+/// A daemon through which a caller reaches a responder.
+pub trait Broker {
+    /// The caller's end.
+    type Client: Echo + Sync;
+
+    /// Starts the daemon on a free TCP port of loopback.
+    fn start() -> impl Future<Output = Result<Process>>;
+
+    /// Answers echoes through the daemon at `address` until the process ends; calls `ready` once calls reach it.
+    fn respond(address: &Address, ready: impl FnOnce()) -> impl Future<Output = Result<()>>;
+
+    /// Opens the caller's connection.
+    fn connect(address: &Address) -> impl Future<Output = Result<Self::Client>>;
+}
+
+/// The daemons that can be compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Name {
+    /// `nats-server`, with async-nats at both ends.
+    Nats,
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Nats => "nats",
+        })
+    }
+}
+
+impl Name {
+    /// Starts the daemon.
+    pub async fn start(self) -> Result<Process> {
+        match self {
+            Self::Nats => nats::Nats::start().await,
+        }
+    }
+
+    /// Answers echoes through the daemon at `address`; calls `ready` once calls reach it.
+    pub async fn respond(self, address: &Address, ready: impl FnOnce()) -> Result<()> {
+        match self {
+            Self::Nats => nats::Nats::respond(address, ready).await,
+        }
+    }
+
+    async fn load(self, address: &Address, in_flight: usize, payload: Bytes) -> Result<Box<dyn Round>> {
+        let client = match self {
+            Self::Nats => nats::Nats::connect(address).await?,
+        };
+        Ok(Box::new(Load::new(vec![client], in_flight, payload)))
+    }
+}
+
+/// What the suite runs.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Options {
+    /// Daemons to compare; the first is compared with the others.
+    #[arg(long, value_enum, value_delimiter = ',', default_values_t = [Name::Nats])]
+    pub brokers: Vec<Name>,
+    /// Calls in flight on the caller's one connection.
+    #[arg(long, value_delimiter = ',', default_values_t = [1, 64, 1024])]
+    pub in_flight: Vec<usize>,
+    /// Bytes in a call, and in its answer.
+    #[arg(long, value_delimiter = ',', default_values_t = [16, 1024])]
+    pub payloads: Vec<usize>,
+    #[command(flatten)]
+    pub rounds: Rounds,
+}
+
+/// Runs the suite and returns its tables.
+pub async fn run(options: &Options) -> Result<String> {
+    let mut daemons = Vec::new();
+    let mut responders = Vec::new();
+    for name in &options.brokers {
+        let daemon = name.start().await?;
+        let address = daemon.address().to_string();
+        responders.push(Process::of_this_binary(&["respond", &name.to_string(), &address]).await?);
+        daemons.push(daemon);
+    }
+    let mut report = Report::new(&["payload", "in flight"]);
+    for payload in &options.payloads {
+        for in_flight in &options.in_flight {
+            let mut sides = Vec::new();
+            for ((name, daemon), responder) in options.brokers.iter().zip(&daemons).zip(&responders) {
+                let body = Bytes::from(vec![b'x'; *payload]);
+                let round = name
+                    .load(daemon.address(), *in_flight, body)
+                    .await
+                    .with_context(|| format!("calling through {name}"))?;
+                sides.push(Side {
+                    name: name.to_string(),
+                    processes: vec![daemon, responder],
+                    round,
+                });
+            }
+            eprintln!("relay: {payload} B, {in_flight} in flight");
+            report.add(
+                vec![format!("{payload} B"), in_flight.to_string()],
+                compare(&sides, options.rounds).await?,
+            );
+        }
+    }
+    Ok(report.render())
+}

@@ -1,0 +1,25 @@
+//! Speed, side by side: Switchboard and the peers a user would pick instead, in one run on one machine.
+//!
+//! Every suite starts each side's server as a process of its own (this same binary with `serve`, or the
+//! rival's daemon), drives it from this process, and lets the sides take turns: A B C, B C A, … in short
+//! rounds. What is compared is the ratio within a round, so a noise that lasts longer than a round meets
+//! every side alike.
+
+mod address;
+mod broker;
+mod cli;
+mod contender;
+mod idle;
+mod load;
+mod oneway;
+mod process;
+mod suite;
+mod table;
+mod versions;
+
+use clap::Parser;
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    cli::Cli::parse().run().await
+}

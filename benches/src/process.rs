@@ -1,0 +1,202 @@
+//! The other processes of a run: servers, responders and daemons, and what the system says of them.
+
+use std::process::Stdio;
+
+use anyhow::{Context, Result, bail, ensure};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::unistd::{SysconfVar, sysconf};
+use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
+use tokio::process::{Child, Command};
+
+use crate::address::Address;
+
+/// What a child of this binary prints in front of its address once it can be used.
+const READY: &str = "ready ";
+
+/// A running process, killed when this is dropped.
+pub struct Process {
+    child: Child,
+    address: Address,
+}
+
+/// Where a process says that it is ready.
+#[derive(Clone, Copy)]
+pub enum Announces {
+    /// On its standard output.
+    Stdout,
+    /// On its standard error, as a log line.
+    Stderr,
+}
+
+impl Process {
+    /// Starts this same binary with `arguments` and waits until it says that it is ready.
+    pub async fn of_this_binary(arguments: &[&str]) -> Result<Self> {
+        let mut command = Command::new(std::env::current_exe()?);
+        command.args(arguments);
+        Self::start(command, Announces::Stdout, |line| {
+            line.strip_prefix(READY)?.parse().ok()
+        })
+        .await
+    }
+
+    /// Starts `command` and reads its lines until `address_in` finds its address in one.
+    pub async fn start(
+        mut command: Command,
+        announces: Announces,
+        address_in: impl Fn(&str) -> Option<Address>,
+    ) -> Result<Self> {
+        command.stdin(Stdio::piped()).kill_on_drop(true);
+        let address;
+        let mut child;
+        match announces {
+            Announces::Stdout => {
+                child = spawn(command.stdout(Stdio::piped()))?;
+                address = announced(child.stdout.take(), address_in).await;
+            }
+            Announces::Stderr => {
+                child = spawn(command.stderr(Stdio::piped()))?;
+                address = announced(child.stderr.take(), address_in).await;
+            }
+        }
+        let address = address.with_context(|| format!("starting {:?}", command.as_std()))?;
+        Ok(Self { child, address })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> &Address {
+        &self.address
+    }
+
+    /// Seconds of processor time it has used so far, in user and kernel mode.
+    pub fn cpu_seconds(&self) -> Result<f64> {
+        cpu_seconds(&self.id()?)
+    }
+
+    /// Its resident memory in bytes.
+    pub fn resident_bytes(&self) -> Result<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.id()?))?;
+        let kilobytes = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmRSS:")?.strip_suffix("kB"));
+        Ok(kilobytes
+            .context("no VmRSS in the status of the process")?
+            .trim()
+            .parse::<u64>()?
+            * 1024)
+    }
+
+    fn id(&self) -> Result<String> {
+        Ok(self.child.id().context("the process has ended")?.to_string())
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        if let Address::Unix(path) = &self.address {
+            // Nobody else removes the socket's file: its owner is killed. A file that is gone is as well.
+            let _ = std::fs::remove_file(path);
+        }
+    }
+}
+
+/// Tells the parent that this process, started by [`Process::of_this_binary`], can be used at `address`.
+pub fn announce(address: &Address) {
+    println!("{READY}{address}");
+}
+
+/// Ends this process when its standard input does: a server must not outlive the run that started it,
+/// however that ended.
+pub fn end_with_parent() {
+    std::thread::spawn(|| {
+        // An error means as much as the end: nobody holds the other side.
+        let _ = std::io::copy(&mut std::io::stdin().lock(), &mut std::io::sink());
+        std::process::exit(0);
+    });
+}
+
+/// Seconds of processor time this process has used so far.
+pub fn own_cpu_seconds() -> Result<f64> {
+    cpu_seconds("self")
+}
+
+/// Raises the limit of open files, for this process and those it starts, as far as it may go.
+/// Returns the limit.
+pub fn raise_open_files() -> Result<u64> {
+    let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    setrlimit(Resource::RLIMIT_NOFILE, hard, hard)?;
+    Ok(hard)
+}
+
+fn spawn(command: &mut Command) -> Result<Child> {
+    command
+        .spawn()
+        .with_context(|| format!("starting {:?}", command.as_std().get_program()))
+}
+
+async fn announced<R: AsyncRead + Unpin + Send + 'static>(
+    output: Option<R>,
+    address_in: impl Fn(&str) -> Option<Address>,
+) -> Result<Address> {
+    let mut lines = BufReader::new(output.context("the output is not piped")?).lines();
+    let mut said = Vec::new();
+    while let Some(line) = lines.next_line().await? {
+        if let Some(address) = address_in(&line) {
+            // Read on, or the process stops once the pipe is full.
+            tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+            return Ok(address);
+        }
+        said.push(line);
+    }
+    bail!("it ended before it was ready, and said:\n{}", said.join("\n"))
+}
+
+/// `utime` and `stime` of proc_pid_stat(5), which are the 14th and 15th field.
+fn cpu_seconds(process: &str) -> Result<f64> {
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat"))?;
+    // The second field is the command in parentheses, which may itself hold spaces.
+    let (_, fields) = stat
+        .rsplit_once(')')
+        .context("no command in the stat of the process")?;
+    let ticks: Vec<u64> = fields
+        .split_whitespace()
+        .skip(11)
+        .take(2)
+        .flat_map(str::parse)
+        .collect();
+    ensure!(ticks.len() == 2, "no processor times in the stat of the process");
+    let ticks_per_second = sysconf(SysconfVar::CLK_TCK)?.context("the system names no clock tick")?;
+    Ok(ticks.iter().sum::<u64>() as f64 / ticks_per_second as f64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn processor_time_only_grows() {
+        let before = own_cpu_seconds().unwrap();
+        assert!(before >= 0.0);
+        assert!(own_cpu_seconds().unwrap() >= before);
+    }
+
+    #[tokio::test]
+    async fn a_process_that_ends_early_is_an_error_with_its_words() {
+        let mut command = Command::new("sh");
+        command.args(["-c", "echo no such luck"]);
+        let outcome = Process::start(command, Announces::Stdout, |_| None).await;
+        assert!(format!("{:#}", outcome.err().unwrap()).contains("no such luck"));
+    }
+
+    #[tokio::test]
+    async fn a_ready_process_can_be_looked_at() {
+        let mut command = Command::new("sh");
+        command.args(["-c", "echo at tcp://127.0.0.1:7 >&2; read wait"]);
+        let address_in = |line: &str| line.strip_prefix("at ")?.parse().ok();
+        let process = Process::start(command, Announces::Stderr, address_in)
+            .await
+            .unwrap();
+        assert_eq!(process.address().to_string(), "tcp://127.0.0.1:7");
+        assert!(process.resident_bytes().unwrap() > 0);
+        assert!(process.cpu_seconds().unwrap() >= 0.0);
+    }
+}
