@@ -21,11 +21,21 @@ fn main() -> Result<(), Box<dyn Error>> {
     let id = RequestId::from(7);
     let payload = Bytes::from_static(PAYLOAD);
     let operation = Name::from_static("echo");
-    report("requests", &Message::SingleRequest { id, operation, payload: payload.clone() })?;
+    report(
+        "requests",
+        &Message::SingleRequest {
+            id,
+            operation,
+            payload: payload.clone(),
+        },
+    )?;
     report("results", &Message::SingleResult { id, payload })?;
 
     let mut buf = BytesMut::new();
-    let head = Head::SingleRequest { id, operation: "echo" };
+    let head = Head::SingleRequest {
+        id,
+        operation: "echo",
+    };
     let rate = fastest(|| {
         buf.clear();
         for _ in 0..MESSAGES_PER_BATCH {

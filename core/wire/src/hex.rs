@@ -11,25 +11,33 @@ use const_hex::Buffer;
 #[inline]
 pub(crate) fn read_u32(digits: [u8; 8]) -> Option<u32> {
     // The library skips an "0x", and then misses two digits: that is an error too.
-    const_hex::const_decode_to_array(&digits).ok().map(u32::from_be_bytes)
+    const_hex::const_decode_to_array(&digits)
+        .ok()
+        .map(u32::from_be_bytes)
 }
 
 /// Reads 4 digits as a 16-bit number; `None` if one of them is not a hexadecimal digit.
 #[inline]
 pub(crate) fn read_u16(digits: [u8; 4]) -> Option<u16> {
-    const_hex::const_decode_to_array(&digits).ok().map(u16::from_be_bytes)
+    const_hex::const_decode_to_array(&digits)
+        .ok()
+        .map(u16::from_be_bytes)
 }
 
 /// The 8 digits of a 32-bit number.
 #[inline]
 pub(crate) fn digits_u32(value: u32) -> [u8; 8] {
-    *Buffer::<4>::new().const_format(&value.to_be_bytes()).as_byte_array()
+    *Buffer::<4>::new()
+        .const_format(&value.to_be_bytes())
+        .as_byte_array()
 }
 
 /// The 4 digits of a 16-bit number.
 #[inline]
 pub(crate) fn digits_u16(value: u16) -> [u8; 4] {
-    *Buffer::<2>::new().const_format(&value.to_be_bytes()).as_byte_array()
+    *Buffer::<2>::new()
+        .const_format(&value.to_be_bytes())
+        .as_byte_array()
 }
 
 #[cfg(test)]
@@ -50,21 +58,37 @@ mod tests {
             for byte in 0..=u8::MAX {
                 let mut digits = *b"00000000";
                 digits[place] = byte;
-                assert_eq!(read_u32(digits).is_some(), byte.is_ascii_hexdigit(), "{byte:#x} at {place}");
+                assert_eq!(
+                    read_u32(digits).is_some(),
+                    byte.is_ascii_hexdigit(),
+                    "{byte:#x} at {place}"
+                );
             }
         }
         for place in 0..4 {
             for byte in 0..=u8::MAX {
                 let mut digits = *b"0000";
                 digits[place] = byte;
-                assert_eq!(read_u16(digits).is_some(), byte.is_ascii_hexdigit(), "{byte:#x} at {place}");
+                assert_eq!(
+                    read_u16(digits).is_some(),
+                    byte.is_ascii_hexdigit(),
+                    "{byte:#x} at {place}"
+                );
             }
         }
     }
 
     #[test]
     fn refuses_prefixes_signs_and_spaces() {
-        for text in [b"0x000001", b"0X000001", b"+0000001", b"-0000001", b" 0000001", b"0000001 ", b"0000_001"] {
+        for text in [
+            b"0x000001",
+            b"0X000001",
+            b"+0000001",
+            b"-0000001",
+            b" 0000001",
+            b"0000001 ",
+            b"0000_001",
+        ] {
             assert_eq!(read_u32(*text), None, "{}", text.escape_ascii());
         }
         for text in [b"0x01", b"0X01", b"+001", b" 001"] {

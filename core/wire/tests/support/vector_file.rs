@@ -1,0 +1,91 @@
+//! Reads the recorded conversations in `core/wire/tests/vectors`; its README describes the files.
+//!
+//! Tests of other crates include this file with `#[path]`; `FOLDER` is right for every crate of `core`.
+
+use std::path::Path;
+
+use serde::Deserialize;
+
+/// Where the files are.
+pub const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../wire/tests/vectors");
+
+/// One recorded scenario.
+#[derive(Deserialize)]
+pub struct Vector {
+    pub name: String,
+    pub messages: Vec<Sent>,
+}
+
+/// One thing that an end did.
+#[derive(Deserialize)]
+pub struct Sent {
+    pub from: Side,
+    pub event: Option<String>,
+    opcode: Option<String>,
+    bytes_hex: String,
+    payload_repeat: Option<Repeat>,
+}
+
+/// Who did it.
+#[derive(Debug, Copy, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Side {
+    Client,
+    Server,
+}
+
+#[derive(Deserialize)]
+struct Repeat {
+    unit_hex: String,
+    count: usize,
+}
+
+impl Vector {
+    /// Every recorded scenario, by name.
+    pub fn all() -> Vec<Vector> {
+        let entries = std::fs::read_dir(FOLDER).expect("the folder of the vectors");
+        let paths = entries.map(|entry| entry.expect("an entry of the folder").path());
+        let mut vectors: Vec<_> = paths
+            .filter(|path| path.extension().is_some_and(|x| x == "json"))
+            .map(|path| read(&path))
+            .collect();
+        vectors.sort_by(|a, b| a.name.cmp(&b.name));
+        vectors
+    }
+
+    /// The gotalk bytes which one end sent, a stream for each connection.
+    pub fn streams(&self, side: Side) -> Vec<Vec<u8>> {
+        let mut streams = vec![];
+        for (index, sent) in self.messages.iter().enumerate() {
+            let opens = sent.from == Side::Client && sent.event.as_deref() == Some("http");
+            if index == 0 || opens {
+                streams.push(vec![]);
+            }
+            if let Some(stream) = streams.last_mut()
+                && sent.from == side
+            {
+                stream.extend(sent.bytes());
+            }
+        }
+        streams
+    }
+}
+
+impl Sent {
+    /// The gotalk bytes; none for events and for control frames.
+    pub fn bytes(&self) -> Vec<u8> {
+        if self.event.is_some() || self.opcode.as_deref() == Some("close") {
+            return vec![];
+        }
+        let mut bytes = const_hex::decode(&self.bytes_hex).expect("hex");
+        if let Some(Repeat { unit_hex, count }) = &self.payload_repeat {
+            bytes.extend(const_hex::decode(unit_hex).expect("hex").repeat(*count));
+        }
+        bytes
+    }
+}
+
+fn read(path: &Path) -> Vector {
+    let text = std::fs::read_to_string(path).expect("a readable file");
+    serde_json::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
