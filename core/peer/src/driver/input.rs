@@ -1,0 +1,134 @@
+//! Reading: bytes to messages, many a wake-up.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::BytesMut;
+use switchboard_wire::gotalk::{self, Bounds};
+use tokio::io::{AsyncRead, ReadBuf};
+use tokio::time::Instant;
+use tokio_util::io::poll_read_buf;
+
+use super::{Driver, Phase, Transport};
+use crate::close::CloseReason;
+use crate::connection::Connection;
+use crate::cork::Cork;
+
+/// A connection reads this many bytes at a time at first, and again after it was idle.
+const READ_BYTES_MIN: usize = 1024;
+
+/// And at most so many, when there is always more.
+const READ_BYTES_MAX: usize = 256 * 1024;
+
+pub(super) struct Input {
+    buffer: BytesMut,
+    /// Bytes to read at once; follows what comes.
+    size: usize,
+    /// The other side may send more.
+    pub(super) open: bool,
+}
+
+impl Input {
+    pub(super) fn new(read: BytesMut) -> Self {
+        Self {
+            buffer: read,
+            size: READ_BYTES_MIN,
+            open: true,
+        }
+    }
+
+    /// Reads once. `Ready(0)` at the end.
+    fn poll_read(
+        &mut self,
+        io: &mut (impl AsyncRead + Unpin),
+        cx: &mut Context<'_>,
+    ) -> Poll<std::io::Result<usize>> {
+        if self.buffer.capacity() - self.buffer.len() < self.size / 2 {
+            self.buffer.reserve(self.size);
+        }
+        let room = self.buffer.capacity() - self.buffer.len();
+        let read = std::task::ready!(poll_read_buf(Pin::new(io), cx, &mut self.buffer))?;
+        if read == room && self.size < READ_BYTES_MAX {
+            self.size *= 2;
+        }
+        Poll::Ready(Ok(read))
+    }
+
+    /// Reads and throws away. True at the end.
+    pub(super) fn discard(&mut self, io: &mut (impl AsyncRead + Unpin), cx: &mut Context<'_>) -> bool {
+        self.buffer.clear();
+        let mut rest = [0; 4096];
+        loop {
+            let mut buffer = ReadBuf::new(&mut rest);
+            match Pin::new(&mut *io).poll_read(cx, &mut buffer) {
+                Poll::Ready(Ok(())) if !buffer.filled().is_empty() => {}
+                Poll::Ready(_) => return true,
+                Poll::Pending => return false,
+            }
+        }
+    }
+
+    pub(super) fn release_memory(&mut self) {
+        if self.buffer.is_empty() {
+            self.buffer = BytesMut::new();
+        }
+        self.size = READ_BYTES_MIN;
+    }
+}
+
+impl<T: Transport> Driver<T> {
+    /// Works through what was read before, or reads once more and works through that. True if there was anything.
+    pub(super) fn poll_input(&mut self, cx: &mut Context<'_>) -> Result<bool, CloseReason> {
+        if !self.input.open || self.pause.is_some() {
+            return Ok(false);
+        }
+        let _cork = Cork::new();
+        let before = self.work_through(cx)?;
+        if self.pause.is_some() || matches!(self.phase, Phase::Closing { .. }) {
+            return Ok(true);
+        }
+        let read = match self.input.poll_read(&mut self.io, cx) {
+            Poll::Ready(read) => read?,
+            Poll::Pending => return Ok(before),
+        };
+        if read == 0 {
+            self.on_end();
+            return Ok(true);
+        }
+        let handled = self.work_through(cx)?;
+        self.timing.read(read, handled, Instant::now());
+        Ok(true)
+    }
+
+    /// Hands on every whole message that was read. True if there was one.
+    fn work_through(&mut self, cx: &mut Context<'_>) -> Result<bool, CloseReason> {
+        let bounds = Bounds {
+            payload_bytes_max: self.connection.options.limits.payload_bytes_max,
+            ..Bounds::default()
+        };
+        let mut any = false;
+        while self.pause.is_none() && matches!(self.phase, Phase::Running) && !self.input.buffer.is_empty() {
+            match gotalk::decode(&mut self.input.buffer, &bounds) {
+                Ok(Some(message)) => {
+                    any = true;
+                    self.dispatch(message, cx)?;
+                }
+                Ok(None) => break,
+                Err(error) => self.close_illegal(error.code(), error.to_string()),
+            }
+        }
+        Ok(any)
+    }
+
+    /// The other side has said its last: its answers are lost, what it asked is still answered.
+    fn on_end(&mut self) {
+        self.input.open = false;
+        self.input.release_memory();
+        let connection: &Connection = &self.connection;
+        let lost = connection.lost();
+        let waiters = connection.in_flight.lock().drain();
+        waiters.into_iter().for_each(|waiter| waiter.fault(lost.clone()));
+        self.bodies.fail_all(&lost);
+        self.timing.probe_soon(Instant::now());
+    }
+}

@@ -1,0 +1,194 @@
+//! The sending ends that write straight onto a connection: one answer, and the parts of a stream.
+
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use switchboard_wire::gotalk::{Head, RequestId};
+use tokio_util::sync::CancellationToken;
+
+use crate::cancel::CancelHook;
+use crate::connection::Connection;
+use crate::fault::{Fault, wait_ms};
+use crate::in_service::ServiceKey;
+use crate::outbox::PushError;
+use crate::parts::Unread;
+use crate::reply::{InUse, cancelled};
+
+/// The duty to answer one request that came over a connection.
+pub(crate) struct WireReply {
+    pub(crate) connection: Arc<Connection>,
+    pub(crate) key: ServiceKey,
+    pub(crate) id: RequestId,
+}
+
+impl WireReply {
+    pub(crate) fn result(self, payload: &Bytes) {
+        if !self.finish() {
+            return;
+        }
+        let pushed = self
+            .connection
+            .outbox
+            .push(Head::SingleResult { id: self.id }, payload);
+        if let Err(PushError::Encode(error)) = pushed {
+            self.send_fault(&Fault::failed(format!("the result cannot be sent: {error}")));
+        }
+    }
+
+    pub(crate) fn fault(self, fault: &Fault) {
+        if self.finish() {
+            self.send_fault(fault);
+        }
+    }
+
+    pub(crate) fn into_parts(self, in_use: Option<InUse>) -> WireParts {
+        WireParts::Result {
+            reply: self,
+            ended: false,
+            in_use,
+        }
+    }
+
+    pub(crate) fn on_cancel(&self, hook: CancelHook) -> Option<CancelHook> {
+        match self.connection.in_service.lock().cancel_hook(self.key) {
+            Some(slot) => slot.set(hook),
+            None => Some(hook),
+        }
+    }
+
+    pub(crate) fn cancellation(&self) -> CancellationToken {
+        self.connection.cancellation(self.key).unwrap_or_else(cancelled)
+    }
+
+    fn finish(&self) -> bool {
+        self.connection.finish_service(self.key)
+    }
+
+    /// Whether the caller still wants the answer.
+    fn is_wanted(&self) -> bool {
+        let mut in_service = self.connection.in_service.lock();
+        in_service
+            .cancel_hook(self.key)
+            .is_some_and(|hook| !matches!(hook, CancelHook::Fired))
+    }
+
+    fn send_fault(&self, fault: &Fault) {
+        send_fault(&self.connection, self.id, fault);
+    }
+}
+
+/// Writes a fault as the message it is on the wire. A closed connection has nobody left to tell.
+pub(crate) fn send_fault(connection: &Connection, id: RequestId, fault: &Fault) {
+    let head = match fault {
+        Fault::Error { .. } => Head::ErrorResult { id },
+        Fault::Retry { wait, .. } => Head::RetryResult {
+            id,
+            wait_ms: wait_ms(*wait),
+        },
+    };
+    let _ = connection
+        .outbox
+        .push(head, &Bytes::copy_from_slice(fault.message().as_bytes()));
+}
+
+impl std::fmt::Debug for WireReply {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("WireReply")
+            .field("id", &self.id)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The sending end of a stream on a connection.
+#[derive(Debug)]
+pub(crate) enum WireParts {
+    /// The streamed result of a request that came over it.
+    Result {
+        reply: WireReply,
+        ended: bool,
+        in_use: Option<InUse>,
+    },
+    /// The body of a request that went out over it.
+    Request {
+        connection: Arc<Connection>,
+        id: RequestId,
+        ended: bool,
+    },
+}
+
+impl WireParts {
+    fn connection(&self) -> &Connection {
+        match self {
+            Self::Result { reply, .. } => &reply.connection,
+            Self::Request { connection, .. } => connection,
+        }
+    }
+
+    pub(crate) async fn room(&self) {
+        self.connection().outbox.room().await;
+    }
+
+    pub(crate) fn poll_room(&self, cx: &Context<'_>) -> Poll<()> {
+        self.connection().outbox.poll_room(cx)
+    }
+
+    pub(crate) fn push(&mut self, part: Bytes) -> Result<(), Unread> {
+        let pushed = match self {
+            Self::Result { ended: true, .. } | Self::Request { ended: true, .. } => return Err(Unread),
+            Self::Result { reply, .. } => {
+                if !reply.is_wanted() {
+                    return Err(Unread);
+                }
+                reply
+                    .connection
+                    .outbox
+                    .push(Head::StreamResult { id: reply.id }, &part)
+            }
+            Self::Request { connection, id, .. } => {
+                if !connection.is_in_flight(*id) {
+                    return Err(Unread);
+                }
+                connection.outbox.push(Head::StreamPart { id: *id }, &part)
+            }
+        };
+        pushed.map_err(|_| Unread)
+    }
+
+    pub(crate) fn end(&mut self, end: Result<(), Fault>) {
+        match self {
+            Self::Result { ended: true, .. } | Self::Request { ended: true, .. } => {}
+            Self::Result { reply, ended, in_use } => {
+                *ended = true;
+                *in_use = None;
+                if !reply.finish() {
+                    return;
+                }
+                match end {
+                    // A closed connection has nobody left to tell.
+                    Ok(()) => drop(
+                        reply
+                            .connection
+                            .outbox
+                            .push(Head::StreamResult { id: reply.id }, &Bytes::new()),
+                    ),
+                    Err(fault) => reply.send_fault(&fault),
+                }
+            }
+            Self::Request {
+                connection,
+                id,
+                ended,
+            } => {
+                *ended = true;
+                if let Err(fault) = end {
+                    // The wire cannot say that a request body failed: the call is withdrawn instead.
+                    connection.withdraw(*id, fault);
+                }
+                let _ = connection
+                    .outbox
+                    .push(Head::StreamPart { id: *id }, &Bytes::new());
+            }
+        }
+    }
+}
