@@ -35,8 +35,10 @@ pub trait Echo: Clone + Send + 'static {
 /// The peers that can be compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Name {
-    /// tarpc with its serde transport and bincode.
+    /// tarpc with its serde transport and bincode, each request a task, as its documentation shows.
     Tarpc,
+    /// The same, all requests of a connection in one task.
+    TarpcInline,
     /// tonic with prost messages over HTTP/2.
     Tonic,
 }
@@ -45,6 +47,7 @@ impl fmt::Display for Name {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
             Self::Tarpc => "tarpc",
+            Self::TarpcInline => "tarpc-inline",
             Self::Tonic => "tonic",
         })
     }
@@ -55,6 +58,7 @@ impl Name {
     pub async fn serve(self, listener: Listener) -> Result<()> {
         match self {
             Self::Tarpc => tarpc::Tarpc::serve(listener).await,
+            Self::TarpcInline => tarpc::TarpcInline::serve(listener).await,
             Self::Tonic => tonic::Tonic::serve(listener).await,
         }
     }
@@ -63,6 +67,7 @@ impl Name {
     pub async fn load(self, address: &Address, shape: Shape, payload: Bytes) -> Result<Box<dyn Round>> {
         match self {
             Self::Tarpc => open::<tarpc::Tarpc>(address, shape, payload).await,
+            Self::TarpcInline => open::<tarpc::TarpcInline>(address, shape, payload).await,
             Self::Tonic => open::<tonic::Tonic>(address, shape, payload).await,
         }
         .with_context(|| format!("opening {shape} to {self} at {address}"))
@@ -71,7 +76,7 @@ impl Name {
     /// The first bytes a client of this protocol sends: what an idle connection has said.
     pub fn greeting(self) -> Greeting {
         match self {
-            Self::Tarpc => Greeting {
+            Self::Tarpc | Self::TarpcInline => Greeting {
                 bytes: b"",
                 answered: false,
             },

@@ -1,9 +1,10 @@
 //! One-way messages: how many a second one connection carries, from the first sent to all counted.
 
+mod framed;
 mod raw;
 
 use std::fmt;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use bytes::Bytes;
@@ -11,7 +12,7 @@ use futures_util::future::BoxFuture;
 
 use crate::address::{Address, Listener, Transport};
 use crate::process::Process;
-use crate::suite::{median, ratios};
+use crate::suite::{Rounds, median, ratios};
 use crate::table::{Table, spread, thousands};
 
 /// The sending end of one connection.
@@ -25,6 +26,8 @@ pub trait Burst: Send {
 pub enum Name {
     /// Length-prefixed messages written through a buffer of 64 KiB.
     Raw,
+    /// Length-prefixed messages through tokio-util's `LengthDelimitedCodec` at both ends.
+    Framed,
     /// Length-prefixed messages, each written by a system call of its own.
     RawUnbuffered,
 }
@@ -33,6 +36,7 @@ impl fmt::Display for Name {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
             Self::Raw => "raw",
+            Self::Framed => "framed",
             Self::RawUnbuffered => "raw-unbuffered",
         })
     }
@@ -43,6 +47,7 @@ impl Name {
     pub async fn serve(self, listener: Listener) -> Result<()> {
         match self {
             Self::Raw | Self::RawUnbuffered => raw::serve(listener).await,
+            Self::Framed => framed::serve(listener).await,
         }
     }
 
@@ -50,6 +55,7 @@ impl Name {
         let stream = address.connect().await?;
         Ok(match self {
             Self::Raw => Box::new(raw::buffered(stream)),
+            Self::Framed => Box::new(framed::sender(stream)),
             Self::RawUnbuffered => Box::new(raw::unbuffered(stream)),
         })
     }
@@ -59,7 +65,7 @@ impl Name {
 #[derive(Clone, Debug, clap::Args)]
 pub struct Options {
     /// Sides to compare; the first is compared with the others.
-    #[arg(long, value_enum, value_delimiter = ',', default_values_t = [Name::Raw, Name::RawUnbuffered])]
+    #[arg(long, value_enum, value_delimiter = ',', default_values_t = [Name::Raw, Name::Framed, Name::RawUnbuffered])]
     pub contenders: Vec<Name>,
     /// Kinds of socket.
     #[arg(long, value_enum, value_delimiter = ',', default_values_t = [Transport::Tcp, Transport::Unix])]
@@ -67,12 +73,11 @@ pub struct Options {
     /// Bytes in a message.
     #[arg(long, value_delimiter = ',', default_values_t = [16])]
     pub payloads: Vec<usize>,
-    /// Messages in a round.
-    #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1..))]
-    pub messages: u64,
-    /// Rounds; every side runs once in each.
-    #[arg(long = "rounds", default_value_t = 9, value_parser = clap::value_parser!(u32).range(1..))]
-    pub rounds: u32,
+    /// Messages in a burst, after which the sender waits for the count; a round is as many bursts as fit.
+    #[arg(long, default_value_t = 200_000, value_parser = clap::value_parser!(u64).range(1..))]
+    pub burst: u64,
+    #[command(flatten)]
+    pub rounds: Rounds,
 }
 
 /// Runs the suite and returns its table.
@@ -102,8 +107,8 @@ pub async fn run(options: &Options) -> Result<String> {
         }
     }
     Ok(format!(
-        "Messages a second on one connection, {} a round.\n\n{}",
-        options.messages,
+        "Messages a second on one connection, in bursts of {}.\n\n{}",
+        options.burst,
         table.render()
     ))
 }
@@ -117,26 +122,34 @@ async fn cell(options: &Options, transport: Transport, payload: usize) -> Result
         let free = transport.free_address(&name.to_string()).to_string();
         let server = Process::of_this_binary(&["count", &name.to_string(), &free]).await?;
         let mut sender = name.connect(server.address()).await?;
-        timed(sender.as_mut(), options.messages / 10, &payload)
+        timed(sender.as_mut(), options.burst, Duration::ZERO, &payload)
             .await
             .with_context(|| format!("warming up {name}"))?;
         senders.push(sender);
         servers.push(server);
     }
     let mut rates = vec![Vec::new(); senders.len()];
-    for round in 0..options.rounds as usize {
+    let duration = Duration::from_millis(options.rounds.round_ms);
+    for round in 0..options.rounds.count as usize {
         for turn in 0..senders.len() {
             let side = (round + turn) % senders.len();
-            rates[side].push(timed(senders[side].as_mut(), options.messages, &payload).await?);
+            rates[side].push(timed(senders[side].as_mut(), options.burst, duration, &payload).await?);
         }
     }
     Ok(rates)
 }
 
-async fn timed(sender: &mut dyn Burst, count: u64, payload: &Bytes) -> Result<f64> {
+/// Messages a second over as many bursts of `count` as begin within `duration`, at least one.
+async fn timed(sender: &mut dyn Burst, count: u64, duration: Duration, payload: &Bytes) -> Result<f64> {
     let started = Instant::now();
-    let counted = sender.burst(count, payload).await?;
-    let elapsed = started.elapsed();
-    ensure!(counted == count, "{counted} of {count} messages arrived");
-    Ok(count as f64 / elapsed.as_secs_f64())
+    let mut sent = 0;
+    loop {
+        let counted = sender.burst(count, payload).await?;
+        ensure!(counted == count, "{counted} of {count} messages arrived");
+        sent += count;
+        let elapsed = started.elapsed();
+        if elapsed >= duration {
+            return Ok(sent as f64 / elapsed.as_secs_f64());
+        }
+    }
 }

@@ -72,7 +72,8 @@ impl Report {
         format!(
             "Calls a second: median of the rounds; ratios: median (lowest–highest) of the ratios within a round.\n\n\
              {}\nLatency in µs, p50 / p99, medians of the rounds; a p99 ratio above 1 means the first side is quicker.\n\n\
-             {}\nProcessor time in µs a call, all processes of a side and the callers together.\n\n{}",
+             {}\nProcessor time in µs a call, all processes of a side and the callers together; a ratio above 1 means the \
+             first side needs less.\n\n{}",
             self.throughput().render(),
             self.latency().render(),
             self.cpu().render()
@@ -86,19 +87,17 @@ impl Report {
             .unwrap_or_default()
     }
 
-    fn headings(&self, suffix: &str, ratio: &str) -> Vec<String> {
+    fn headings(&self, ratio: &str) -> Vec<String> {
         let names = self.names();
         let mut headings: Vec<String> = self.what.iter().map(|word| (*word).to_owned()).collect();
-        headings.extend(names.iter().map(|name| format!("{name}{suffix}")));
-        if !ratio.is_empty() {
-            headings.extend(names.iter().skip(1).map(|rival| format!("{ratio}{rival}")));
-        }
+        headings.extend(names.iter().map(|name| (*name).to_owned()));
+        headings.extend(names.iter().skip(1).map(|rival| format!("{ratio}{rival}")));
         headings
     }
 
     fn throughput(&self) -> Table {
         let several = self.names().len() > 2;
-        let mut headings = self.headings("", "÷ ");
+        let mut headings = self.headings("÷ ");
         headings.extend(several.then(|| "÷ the best of a round".to_owned()));
         let mut table = Table::new(headings);
         for (label, sides) in &self.cells {
@@ -121,7 +120,7 @@ impl Report {
     }
 
     fn latency(&self) -> Table {
-        let mut table = Table::new(self.headings("", "p99 against "));
+        let mut table = Table::new(self.headings("p99 against "));
         for (label, sides) in &self.cells {
             let mut row = label.clone();
             row.extend(
@@ -141,10 +140,12 @@ impl Report {
     }
 
     fn cpu(&self) -> Table {
-        let mut table = Table::new(self.headings("", ""));
+        let mut table = Table::new(self.headings("against "));
         for (label, sides) in &self.cells {
             let mut row = label.clone();
             row.extend(sides.iter().map(|side| format!("{:.1}", side.cpu_us_per_call)));
+            let ratio = |rival: &Outcome| format!("{:.2}×", rival.cpu_us_per_call / sides[0].cpu_us_per_call);
+            row.extend(sides.iter().skip(1).map(ratio));
             table.row(row);
         }
         table

@@ -1,4 +1,5 @@
-//! tarpc as its documentation shows it: serde transport, bincode, each channel and each request a task.
+//! tarpc with its serde transport and bincode, served in two ways: each request a task of its own, as its
+//! documentation shows, or all requests of a connection in one task, which suits handlers that never wait.
 
 use anyhow::Result;
 use bytes::Bytes;
@@ -27,8 +28,11 @@ impl EchoService for Responder {
     }
 }
 
-/// The tarpc contender.
+/// tarpc with a task for each request.
 pub struct Tarpc;
+
+/// tarpc with a task for each connection.
+pub struct TarpcInline;
 
 fn framed(stream: Stream) -> Framed<Stream, LengthDelimitedCodec> {
     Framed::new(stream, LengthDelimitedCodec::new())
@@ -39,18 +43,42 @@ impl Contender for Tarpc {
 
     async fn serve(listener: Listener) -> Result<()> {
         loop {
-            let transport = serde_transport::new(framed(listener.accept().await?), Bincode::default());
-            let requests = BaseChannel::with_defaults(transport).execute(Responder.serve());
-            tokio::spawn(requests.for_each(|response| async {
-                tokio::spawn(response);
+            let answers = answers(listener.accept().await?);
+            tokio::spawn(answers.for_each(|answer| async {
+                tokio::spawn(answer);
             }));
         }
     }
 
     async fn connect(address: &Address) -> Result<EchoServiceClient> {
-        let transport = serde_transport::new(framed(address.connect().await?), Bincode::default());
-        Ok(EchoServiceClient::new(tarpc::client::Config::default(), transport).spawn())
+        connect(address).await
     }
+}
+
+impl Contender for TarpcInline {
+    type Client = EchoServiceClient;
+
+    async fn serve(listener: Listener) -> Result<()> {
+        loop {
+            let answers = answers(listener.accept().await?);
+            tokio::spawn(answers.for_each_concurrent(None, |answer| answer));
+        }
+    }
+
+    async fn connect(address: &Address) -> Result<EchoServiceClient> {
+        connect(address).await
+    }
+}
+
+async fn connect(address: &Address) -> Result<EchoServiceClient> {
+    let transport = serde_transport::new(framed(address.connect().await?), Bincode::default());
+    Ok(EchoServiceClient::new(tarpc::client::Config::default(), transport).spawn())
+}
+
+/// The requests of one connection, each as the future that answers it.
+fn answers(stream: Stream) -> impl futures_util::Stream<Item = impl Future<Output = ()> + Send> + Send {
+    let transport = serde_transport::new(framed(stream), Bincode::default());
+    BaseChannel::with_defaults(transport).execute(Responder.serve())
 }
 
 impl Echo for EchoServiceClient {
