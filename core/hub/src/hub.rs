@@ -1,0 +1,208 @@
+//! The hub: where sessions meet.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::Waker;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use switchboard_peer::{ErrorKind, Fault};
+use tokio::time::Instant;
+
+use crate::config::HubConfig;
+use crate::filter::Filter;
+use crate::message::Publish;
+use crate::operations;
+use crate::publishing::Published;
+use crate::responders::Responders;
+use crate::retained::Retained;
+use crate::session::{Session, SessionCore, SessionId, SessionInfo};
+use crate::stats::{Counters, Stats};
+use crate::subscribers::{Subscriber, Subscribers};
+use crate::subscription::{Queue, SubscriptionId};
+
+/// How long to wait for a place at a hub that is full.
+const SESSION_RETRY_WAIT: Duration = Duration::from_secs(5);
+
+/// How long to wait for a reader to take the last values that it has not read.
+const UNREAD_RETRY_WAIT: Duration = Duration::from_millis(500);
+
+/// Where sessions meet: routes calls, spreads messages, keeps last values. Cheap to clone, all clones are one hub.
+///
+/// It has no task and no thread of its own: everything runs in those of who calls, publishes and reads.
+#[derive(Debug, Clone)]
+pub struct Hub {
+    inner: Arc<HubInner>,
+}
+
+/// What sessions share. It lives as long as a hub handle or a session.
+#[derive(Debug)]
+pub(crate) struct HubInner {
+    pub(crate) config: HubConfig,
+    pub(crate) responders: Responders,
+    pub(crate) subscribers: Subscribers,
+    pub(crate) counters: Arc<Counters>,
+    /// One lock for all topics: held while a retained message is spread, so that the last value is the one that came
+    /// last at every subscriber, and that a new subscriber misses nothing between last value and news.
+    retained: Mutex<Retained>,
+    sessions: Mutex<BTreeMap<SessionId, Arc<SessionCore>>>,
+    next_session: AtomicU64,
+    next_subscription: AtomicU64,
+    since: Instant,
+}
+
+impl Hub {
+    /// A hub with its own operations and nothing else.
+    pub fn new(config: HubConfig) -> Self {
+        let inner = Arc::new(HubInner {
+            responders: Responders::new(),
+            subscribers: Subscribers::new(),
+            counters: Arc::default(),
+            retained: Mutex::new(Retained::new(config.retained)),
+            sessions: Mutex::default(),
+            next_session: AtomicU64::new(SessionId::HUB.as_u64() + 1),
+            next_subscription: AtomicU64::new(1),
+            since: Instant::now(),
+            config,
+        });
+        operations::register(&inner);
+        Self { inner }
+    }
+
+    /// Opens a session for one party.
+    ///
+    /// # Errors
+    /// Retry when there are as many sessions as there may be.
+    pub fn open(&self, info: SessionInfo) -> Result<Session, Fault> {
+        let id = SessionId::new(self.inner.next_session.fetch_add(1, Ordering::Relaxed));
+        let core = Arc::new(SessionCore::new(id, info));
+        let mut sessions = self.inner.sessions.lock();
+        if sessions.len() >= self.inner.config.sessions_max {
+            return Err(Fault::retry(
+                SESSION_RETRY_WAIT,
+                format!("the hub is full: it has {} sessions", sessions.len()),
+            ));
+        }
+        sessions.insert(id, Arc::clone(&core));
+        drop(sessions);
+        Ok(Session {
+            hub: Arc::clone(&self.inner),
+            core,
+        })
+    }
+
+    /// How the hub does.
+    pub fn stats(&self) -> Stats {
+        self.inner.stats()
+    }
+}
+
+impl Default for Hub {
+    fn default() -> Self {
+        Self::new(HubConfig::default())
+    }
+}
+
+impl HubInner {
+    /// Spreads a message that was found legal and allowed.
+    pub(crate) fn publish(&self, publish: Publish, publisher: SessionId) -> Result<Published, Fault> {
+        let retain = publish.retain;
+        let message = Arc::new(publish.into_message(publisher));
+        let delivered = if retain {
+            let mut retained = self.retained.lock();
+            retained.store(&message, Instant::now())?;
+            self.subscribers.deliver(&message)
+        } else {
+            self.subscribers.deliver(&message)
+        };
+        // Only now, with no lock held: to wake is to run foreign code.
+        delivered.wake.into_iter().for_each(Waker::wake);
+        for (session, subscription) in delivered.over {
+            if let Some(session) = self.session(session) {
+                session.end_subscription(self, subscription);
+            }
+        }
+        Counters::add(&self.counters.published, 1);
+        Counters::add(&self.counters.delivered, delivered.queued);
+        Ok(Published {
+            subscriptions: delivered.queued,
+            waits: delivered.waits,
+        })
+    }
+
+    /// Enters a subscription, with the last values first. Nothing is changed when it fails.
+    pub(crate) fn subscribe(
+        &self,
+        filter: &Filter,
+        session: SessionId,
+        queue: &Arc<Queue>,
+        replaced: Option<SubscriptionId>,
+    ) -> Result<SubscriptionId, Fault> {
+        let id = SubscriptionId(self.next_subscription.fetch_add(1, Ordering::Relaxed));
+        let max = self.config.retained_unread_max;
+        let mut wake = Vec::new();
+        let mut retained = self.retained.lock();
+        let values = retained.matching(filter, max, Instant::now()).map_err(|count| {
+            let message = format!("{count} topics that {filter:?} matches have a last value, and {max} are possible: subscribe to less", filter = filter.as_str());
+            Fault::error(ErrorKind::TooLarge, message)
+        })?;
+        queue
+            .push_retained(id, values, max, &mut wake)
+            .map_err(|unread| {
+                let message =
+                    format!("{unread} last values of earlier subscriptions are unread: read them first");
+                Fault::retry(UNREAD_RETRY_WAIT, message)
+            })?;
+        let subscriber = Subscriber {
+            id,
+            session,
+            queue: Arc::clone(queue),
+        };
+        self.subscribers.insert(filter, subscriber, replaced);
+        drop(retained);
+        wake.into_iter().for_each(Waker::wake);
+        Ok(id)
+    }
+
+    /// The session of that number, if it is open.
+    pub(crate) fn session(&self, id: SessionId) -> Option<Arc<SessionCore>> {
+        self.sessions.lock().get(&id).cloned()
+    }
+
+    /// At most `count` sessions whose numbers are greater than `after`, in their order.
+    pub(crate) fn sessions_after(&self, after: SessionId, count: usize) -> Vec<Arc<SessionCore>> {
+        use std::ops::Bound::{Excluded, Unbounded};
+        let sessions = self.sessions.lock();
+        sessions
+            .range((Excluded(after), Unbounded))
+            .take(count)
+            .map(|(_, session)| Arc::clone(session))
+            .collect()
+    }
+
+    pub(crate) fn forget(&self, id: SessionId) {
+        self.sessions.lock().remove(&id);
+    }
+
+    pub(crate) fn stats(&self) -> Stats {
+        let read = Counters::read;
+        let counters = &self.counters;
+        let (retained_messages, retained_bytes) = self.retained.lock().usage(Instant::now());
+        Stats {
+            uptime_s: self.since.elapsed().as_secs(),
+            sessions: self.sessions.lock().len(),
+            operations: self.responders.len(),
+            subscriptions: self.subscribers.len(),
+            calls: read(&counters.calls),
+            calls_unknown: read(&counters.calls_unknown),
+            published: read(&counters.published),
+            delivered: read(&counters.delivered),
+            dropped: read(&counters.dropped),
+            replaced: read(&counters.replaced),
+            expired: read(&counters.expired),
+            retained_messages,
+            retained_bytes,
+        }
+    }
+}

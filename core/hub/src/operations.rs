@@ -1,0 +1,103 @@
+//! The hub's own operations: responders like any others, JSON in and out.
+//!
+//! Those that concern a connection (`hub.login`, `hub.serve` and so on) are the gateways', see
+//! [`requests`](crate::requests).
+
+use std::sync::{Arc, Weak};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use bytes::Bytes;
+use bytestring::ByteString;
+use serde::Serialize;
+use switchboard_peer::{Body, ErrorKind, Fault, Replier};
+
+use crate::call::{Call, Caller, Responder};
+use crate::hub::HubInner;
+use crate::requests;
+use crate::session::SessionId;
+
+mod ops;
+mod page;
+mod publish;
+mod sessions;
+mod stats;
+mod whoami;
+
+pub use ops::{OperationPage, OperationSummary};
+pub use page::{PAGE_MAX, PageRequest};
+pub use publish::PublishReply;
+pub use sessions::{SessionPage, SessionSummary};
+pub use whoami::WhoAmI;
+
+/// How long to wait for a hub that is going down: about what a restart takes.
+const STOPPING_RETRY_WAIT: Duration = Duration::from_secs(1);
+
+/// One of the hub's own operations.
+struct Own {
+    /// Weak, since the hub holds its operations.
+    hub: Weak<HubInner>,
+    answer: Answer,
+}
+
+/// How an operation answers.
+#[derive(Clone, Copy)]
+enum Answer {
+    /// At once.
+    Now(fn(&HubInner, &Caller, &[u8]) -> Result<Bytes, Fault>),
+    /// It may have to wait first.
+    Later(fn(&HubInner, &Caller, &[u8], Replier)),
+}
+
+/// Enters the hub's own operations into its table.
+pub(crate) fn register(hub: &Arc<HubInner>) {
+    let all = [
+        (requests::WHOAMI, Answer::Now(whoami::answer)),
+        (requests::OPS, Answer::Now(ops::answer)),
+        (requests::SESSIONS, Answer::Now(sessions::answer)),
+        (requests::STATS, Answer::Now(stats::answer)),
+        (requests::PUBLISH, Answer::Later(publish::answer)),
+    ];
+    for (name, answer) in all {
+        let own = Own {
+            hub: Arc::downgrade(hub),
+            answer,
+        };
+        let entered = hub
+            .responders
+            .insert(ByteString::from_static(name), SessionId::HUB, Arc::new(own), 1);
+        debug_assert!(entered.is_ok(), "a new table has room for {name}");
+    }
+}
+
+impl Responder for Own {
+    fn respond(&self, call: Call, reply: Replier) {
+        let Body::Single(body) = call.body else {
+            let message = format!("{} takes one payload, not a stream", call.operation);
+            return reply.fault(Fault::error(ErrorKind::Unsupported, message));
+        };
+        let Some(hub) = self.hub.upgrade() else {
+            return reply.fault(Fault::retry(STOPPING_RETRY_WAIT, "the hub is going down"));
+        };
+        match self.answer {
+            Answer::Now(answer) => reply.answer(answer(&hub, &call.caller, &body)),
+            Answer::Later(answer) => answer(&hub, &call.caller, &body, reply),
+        }
+    }
+}
+
+/// The JSON of a reply.
+fn json(reply: &impl Serialize) -> Result<Bytes, Fault> {
+    match serde_json::to_vec(reply) {
+        Ok(json) => Ok(json.into()),
+        Err(error) => Err(Fault::failed(format!("the reply is no JSON: {error}"))),
+    }
+}
+
+/// Milliseconds since 1970; 0 for times before.
+fn unix_ms(time: SystemTime) -> u64 {
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests;

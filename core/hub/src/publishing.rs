@@ -1,0 +1,38 @@
+//! A message on its way to those who were not ready for it.
+
+use crate::subscription::Wait;
+
+/// What became of a publish, see [`Session::publish_now`](crate::Session::publish_now).
+///
+/// Dropping it drops the message for the queues that it still waits for.
+#[derive(Debug)]
+#[must_use = "dropped, the message is dropped for the queues that are full and block"]
+pub struct Published {
+    pub(crate) subscriptions: usize,
+    pub(crate) waits: Vec<Wait>,
+}
+
+impl Published {
+    /// How many subscriptions have the message so far.
+    pub fn subscriptions(&self) -> usize {
+        self.subscriptions
+    }
+
+    /// Whether there is nothing to wait for.
+    pub fn is_settled(&self) -> bool {
+        self.waits.is_empty()
+    }
+
+    /// Waits for the queues that were full and block, at most as long as the longest of their bounds, since all are
+    /// waited for at the same time. Tells how many subscriptions have the message in the end.
+    ///
+    /// # Cancel safety
+    /// Dropping the future drops the message for the queues that it still waits for.
+    pub async fn settled(self) -> usize {
+        let mut subscriptions = self.subscriptions;
+        for wait in self.waits {
+            subscriptions += usize::from(wait.admitted().await);
+        }
+        subscriptions
+    }
+}

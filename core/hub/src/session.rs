@@ -1,0 +1,441 @@
+//! One party at the hub: the verbs that cross the waist.
+//!
+//! A gateway opens a session for each party that connects, and turns what the party says into calls of the methods
+//! here. Names and permissions are checked here, and nowhere else.
+//!
+//! Locks are taken in this order, each at most once: a session's state, the retained values, one part of a table, one
+//! queue. Nobody waits under any of them, and no responder is called.
+
+use std::collections::HashSet;
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
+use std::time::{Duration, SystemTime};
+
+use bytestring::ByteString;
+use foldhash::{HashMap, HashMapExt};
+use parking_lot::Mutex;
+use switchboard_peer::{Body, ErrorKind, Fault, Replier};
+use tokio::time::Instant;
+
+use crate::call::{Call, Caller, Responder};
+use crate::filter::Filter;
+use crate::hub::HubInner;
+use crate::message::Publish;
+use crate::names::{self, Account};
+use crate::operations::{OperationPage, PageRequest, SessionPage, WhoAmI};
+use crate::permissions::{Permissions, Verb};
+use crate::policy::{Policy, QueueLimits};
+use crate::publishing::Published;
+use crate::requests::LoginRequest;
+use crate::stats::{Counters, Stats};
+use crate::subscription::{self, Closed, Deliveries, Queue, Sink, SubscriptionId};
+
+/// How long to wait before trying again what a full table of the hub refused.
+const FULL_RETRY_WAIT: Duration = Duration::from_secs(1);
+
+/// Names one session for as long as the hub lives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SessionId(u64);
+
+impl SessionId {
+    /// The hub itself: who publishes and serves what is the hub's own.
+    pub const HUB: Self = Self(0);
+
+    pub(crate) fn new(number: u64) -> Self {
+        Self(number)
+    }
+
+    /// The number, for those who carry it over a wire.
+    pub fn as_u64(self) -> u64 {
+        self.0
+    }
+}
+
+impl fmt::Display for SessionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// What a gateway says about the party that it opens a session for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SessionInfo {
+    /// The gateway, as `gotalk` or `mqtt`.
+    pub door: ByteString,
+    /// The network address of the party, or whatever else tells it apart.
+    pub address: String,
+    /// The account it has at first.
+    pub account: Account,
+    /// What the party calls itself, where its protocol has it do so: unique within its door.
+    pub client: Option<String>,
+}
+
+/// One party at the hub. Dropping it closes it.
+#[derive(Debug)]
+pub struct Session {
+    pub(crate) hub: Arc<HubInner>,
+    pub(crate) core: Arc<SessionCore>,
+}
+
+/// The part of a session that the hub knows too.
+#[derive(Debug)]
+pub(crate) struct SessionCore {
+    pub(crate) id: SessionId,
+    pub(crate) info: Arc<SessionInfo>,
+    pub(crate) since: SystemTime,
+    permissions: Permissions,
+    closed: AtomicBool,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    /// Says the same as [`SessionCore::closed`], for those who hold the lock.
+    closed: bool,
+    serves: HashSet<ByteString>,
+    subscriptions: HashMap<Filter, Subscribed>,
+    /// Every sink that was made, to be closed with the session.
+    sinks: Vec<Weak<Queue>>,
+}
+
+#[derive(Debug)]
+struct Subscribed {
+    id: SubscriptionId,
+    queue: Arc<Queue>,
+}
+
+impl SessionCore {
+    pub(crate) fn new(id: SessionId, info: SessionInfo) -> Self {
+        Self {
+            id,
+            info: Arc::new(info),
+            since: SystemTime::now(),
+            permissions: Permissions::guest(),
+            closed: AtomicBool::new(false),
+            state: Mutex::new(State {
+                closed: false,
+                serves: HashSet::new(),
+                subscriptions: HashMap::new(),
+                sinks: Vec::new(),
+            }),
+        }
+    }
+
+    /// How many operations it serves, and how many subscriptions it has.
+    pub(crate) fn usage(&self) -> (usize, usize) {
+        let state = self.state.lock();
+        (state.serves.len(), state.subscriptions.len())
+    }
+
+    /// See [`Session::publish_now`].
+    pub(crate) fn publish(&self, hub: &HubInner, publish: Publish) -> Result<Published, Fault> {
+        self.check_open()?;
+        names::check_topic(&publish.topic)?;
+        self.permissions.check(Verb::Publish, &publish.topic)?;
+        publish.check_headers()?;
+        if publish.retain {
+            names::check_retained_topic(&publish.topic)?;
+        }
+        hub.publish(publish, self.id)
+    }
+
+    /// Forgets a subscription whose reader is gone, or was too slow.
+    pub(crate) fn end_subscription(&self, hub: &HubInner, id: SubscriptionId) {
+        let mut state = self.state.lock();
+        let filter = state
+            .subscriptions
+            .iter()
+            .find(|(_, subscribed)| subscribed.id == id);
+        if let Some(filter) = filter.map(|(filter, _)| filter.clone()) {
+            state.subscriptions.remove(&filter);
+            hub.subscribers.remove(&filter, id);
+        }
+    }
+
+    fn check_open(&self) -> Result<(), Fault> {
+        if self.closed.load(Ordering::Acquire) {
+            Err(closed())
+        } else {
+            Ok(())
+        }
+    }
+}
+
+impl Session {
+    /// The session's number.
+    pub fn id(&self) -> SessionId {
+        self.core.id
+    }
+
+    /// What the gateway said about the party.
+    pub fn info(&self) -> &Arc<SessionInfo> {
+        &self.core.info
+    }
+
+    /// Logs in to another account.
+    ///
+    /// # Errors
+    /// So far there is only the open account `guest`: every other is [`ErrorKind::Denied`].
+    pub fn login(&self, request: &LoginRequest) -> Result<(), Fault> {
+        self.core.check_open()?;
+        let account = Account::parse(&request.account)?;
+        if account == Account::guest() {
+            return Ok(());
+        }
+        Err(Fault::error(
+            ErrorKind::Denied,
+            format!(
+                "cannot log in as {:?}: this hub has no accounts yet, only the open `guest`",
+                account.as_str()
+            ),
+        ))
+    }
+
+    /// Calls an operation: the least loaded of those who serve it answers through `reply`.
+    ///
+    /// The answer may come before this returns, or later from any thread. Without a deadline the hub's
+    /// [`call_timeout`](crate::HubConfig::call_timeout) counts from now. All that can go wrong is a fault to `reply`:
+    /// unknown, denied and invalid as Errors; a responder that is gone as Retry.
+    pub fn call(&self, operation: ByteString, body: Body, deadline: Option<Instant>, mut reply: Replier) {
+        Counters::add(&self.hub.counters.calls, 1);
+        if let Err(fault) = self.check_call(&operation) {
+            return reply.fault(fault);
+        }
+        let Some((responder, in_use)) = self.hub.responders.choose(&operation) else {
+            Counters::add(&self.hub.counters.calls_unknown, 1);
+            return reply.fault(Fault::unknown_operation(&operation));
+        };
+        reply.hold(in_use);
+        let deadline = deadline.or_else(|| Instant::now().checked_add(self.hub.config.call_timeout?));
+        let caller = Caller {
+            session: self.core.id,
+            info: Arc::clone(&self.core.info),
+        };
+        let name = operation.clone();
+        let call = Call {
+            operation,
+            body,
+            caller,
+            deadline,
+        };
+        // A replier that a panic drops tells its caller so.
+        if catch_unwind(AssertUnwindSafe(|| responder.respond(call, reply))).is_err() {
+            tracing::error!(operation = &*name, "the responder panicked");
+        }
+    }
+
+    fn check_call(&self, operation: &str) -> Result<(), Fault> {
+        self.core.check_open()?;
+        names::check_operation(operation)?;
+        self.core.permissions.check(Verb::Call, operation)
+    }
+
+    /// Answers calls of an operation from now on, sharing them with others who serve it. Serving it again replaces the
+    /// responder.
+    ///
+    /// # Errors
+    /// Invalid for an illegal name, denied for a reserved one, too large when the session serves as many as it may;
+    /// Retry when the operation has as many responders as it may.
+    pub fn serve(&self, operation: &str, responder: Arc<dyn Responder>) -> Result<(), Fault> {
+        names::check_operation(operation)?;
+        self.core.permissions.check(Verb::Serve, operation)?;
+        let mut state = self.core.state.lock();
+        state.check_open()?;
+        let config = &self.hub.config;
+        if !state.serves.contains(operation) && state.serves.len() >= config.operations_per_session_max {
+            return Err(Fault::error(
+                ErrorKind::TooLarge,
+                format!(
+                    "this session serves {} operations, and may not serve more",
+                    state.serves.len()
+                ),
+            ));
+        }
+        // Copied: what lives long must not keep a read buffer alive.
+        let name = ByteString::from(operation);
+        let max = config.responders_per_operation_max;
+        self.hub
+            .responders
+            .insert(name.clone(), self.core.id, responder, max)
+            .map_err(|_| {
+                Fault::retry(
+                    FULL_RETRY_WAIT,
+                    format!("{max} responders share the operation {operation:?} already"),
+                )
+            })?;
+        state.serves.insert(name);
+        Ok(())
+    }
+
+    /// Gets no more calls of the operation; those in flight go on. False if the session did not serve it.
+    pub fn unserve(&self, operation: &str) -> bool {
+        let mut state = self.core.state.lock();
+        let served = state.serves.remove(operation);
+        if served {
+            self.hub.responders.remove(operation, self.core.id);
+        }
+        served
+    }
+
+    /// Makes a queue for subscriptions of this session, with the hub's limits on queues.
+    pub fn sink(&self, policy: Policy) -> (Sink, Deliveries) {
+        self.sink_with(policy, self.hub.config.queue)
+    }
+
+    /// Makes a queue for subscriptions of this session. It ends with the session.
+    pub fn sink_with(&self, policy: Policy, limits: QueueLimits) -> (Sink, Deliveries) {
+        let (sink, deliveries) = subscription::channel(policy, limits, Arc::clone(&self.hub.counters));
+        let mut state = self.core.state.lock();
+        if state.closed {
+            sink.queue.close(Closed::Session);
+        } else {
+            state.sinks.retain(|sink| sink.strong_count() > 0);
+            state.sinks.push(Arc::downgrade(&sink.queue));
+        }
+        (sink, deliveries)
+    }
+
+    /// Subscribes a sink of this session to a filter: first come the last values of the topics that have one, then
+    /// whatever is published, with nothing missed or doubled between them.
+    ///
+    /// A session has one subscription a filter: subscribing to the same filter again replaces it, and brings the last
+    /// values again. Filters may overlap: each subscription gets its own copy, also where they share a sink (except
+    /// under [`Policy::Latest`], where the later copy replaces the one that is still unread).
+    ///
+    /// # Errors
+    /// Invalid for an illegal filter; too large when the session has as many subscriptions as it may, or when the
+    /// filter matches more last values than may wait for one reader; Retry when there is no room for them because
+    /// the reader has not yet read those of an earlier subscription.
+    pub fn subscribe(&self, filter: &str, sink: &Sink) -> Result<SubscriptionId, Fault> {
+        let filter = Filter::parse(filter)?;
+        self.core.permissions.check(Verb::Subscribe, filter.as_str())?;
+        let mut state = self.core.state.lock();
+        state.check_open()?;
+        let replaced = state.subscriptions.get(&filter).map(|subscribed| subscribed.id);
+        if replaced.is_none() && state.subscriptions.len() >= self.hub.config.subscriptions_per_session_max {
+            return Err(Fault::error(
+                ErrorKind::TooLarge,
+                format!(
+                    "this session has {} subscriptions, and may not have more",
+                    state.subscriptions.len()
+                ),
+            ));
+        }
+        let queue = Arc::clone(&sink.queue);
+        let id = self.hub.subscribe(&filter, self.core.id, &queue, replaced)?;
+        state.subscriptions.insert(filter, Subscribed { id, queue });
+        Ok(id)
+    }
+
+    /// Ends the subscription to that filter; what is in its queue stays there. False if there was none.
+    pub fn unsubscribe(&self, filter: &str) -> bool {
+        let Ok(filter) = Filter::parse(filter) else {
+            return false;
+        };
+        let mut state = self.core.state.lock();
+        let Some(subscribed) = state.subscriptions.remove(&filter) else {
+            return false;
+        };
+        self.hub.subscribers.remove(&filter, subscribed.id);
+        true
+    }
+
+    /// Publishes without waiting: every queue that has room has the message when this returns. Queues that are full
+    /// and [block](Policy::Block) are waited for with [`Published::settled`]; dropping that drops the message for
+    /// them.
+    ///
+    /// Messages of one publisher reach each subscription in their order, also those that wait. A retained one is, in
+    /// one step, its topic's last value and on its way to all who are subscribed.
+    ///
+    /// # Errors
+    /// Invalid for an illegal topic, denied for a reserved one, too large for too many headers or when there is no
+    /// room for one more last value. Nobody gets the message then.
+    pub fn publish_now(&self, publish: Publish) -> Result<Published, Fault> {
+        self.core.publish(&self.hub, publish)
+    }
+
+    /// Publishes, and waits for queues that are full and block, each up to its bound (see [`Policy::Block`]), all at
+    /// the same time. Tells how many subscriptions have the message.
+    ///
+    /// # Errors
+    /// As [`Self::publish_now`]. That a message was dropped for a slow reader is no error: its reader is told.
+    ///
+    /// # Cancel safety
+    /// Once polled, the message is published; dropping the future drops it for those it still waits for.
+    pub async fn publish(&self, publish: Publish) -> Result<usize, Fault> {
+        Ok(self.publish_now(publish)?.settled().await)
+    }
+
+    /// Who this session is.
+    pub fn whoami(&self) -> WhoAmI {
+        WhoAmI::new(self.core.id, &self.core.info)
+    }
+
+    /// The operations that can be called, by name.
+    pub fn ops(&self, page: &PageRequest) -> OperationPage {
+        OperationPage::of(&self.hub, page)
+    }
+
+    /// The sessions that are open, by number.
+    pub fn sessions(&self, page: &PageRequest) -> SessionPage {
+        SessionPage::of(&self.hub, page)
+    }
+
+    /// How the hub does.
+    pub fn stats(&self) -> Stats {
+        self.hub.stats()
+    }
+
+    /// Leaves the hub: nothing is served and subscribed to any more, readers get [`Closed::Session`], and whatever
+    /// else is asked of the session fails. Calls in flight are not touched: whoever closes a connection fails those it
+    /// was to answer. Idempotent.
+    pub fn close(&self) {
+        let mut state = self.core.state.lock();
+        if std::mem::replace(&mut state.closed, true) {
+            return;
+        }
+        self.core.closed.store(true, Ordering::Release);
+        let serves = std::mem::take(&mut state.serves);
+        let subscriptions = std::mem::take(&mut state.subscriptions);
+        let sinks = std::mem::take(&mut state.sinks);
+        drop(state);
+        for operation in &serves {
+            self.hub.responders.remove(operation, self.core.id);
+        }
+        for (filter, subscribed) in &subscriptions {
+            self.hub.subscribers.remove(filter, subscribed.id);
+            subscribed.queue.close(Closed::Session);
+        }
+        for sink in sinks.iter().filter_map(Weak::upgrade) {
+            sink.close(Closed::Session);
+        }
+        self.hub.forget(self.core.id);
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+impl State {
+    fn check_open(&self) -> Result<(), Fault> {
+        if self.closed { Err(closed()) } else { Ok(()) }
+    }
+}
+
+fn closed() -> Fault {
+    Fault::failed("the session is closed")
+}
+
+impl From<names::NameError> for Fault {
+    fn from(error: names::NameError) -> Self {
+        Self::invalid(error.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests;
