@@ -19,6 +19,21 @@
 //!
 //! [`decode`] removes one [`Message`] from the front of a buffer. [`Message::encode`] appends a whole message
 //! to one; [`Head::encode`] appends only the header, for writers which pass the payload to the socket as it is.
+//!
+//! ```
+//! use bytes::BytesMut;
+//! use switchboard_wire::gotalk::{Bounds, Head, Message, RequestId, decode};
+//!
+//! let mut buf = BytesMut::from("n004chat00000002hi");
+//! let message = decode(&mut buf, &Bounds::default())?;
+//! assert!(matches!(message, Some(Message::Notification { name, payload }) if name == "chat" && payload == "hi"));
+//! assert_eq!(decode(&mut buf, &Bounds::default())?, None, "more bytes are needed");
+//!
+//! let mut header = BytesMut::new();
+//! Head::SingleResult { id: RequestId::from(0x34333231) }.encode(5, &mut header)?;
+//! assert_eq!(header, "R123400000005");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod code;
 mod decode;

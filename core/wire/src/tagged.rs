@@ -1,5 +1,5 @@
-//! Tagged messages: [`bformat`](crate::bformat) messages whose payload starts with an 8-byte little-endian tag, by which
-//! the receiver tells who is waiting for it.
+//! Tagged messages: [`bformat`] messages whose payload starts with an 8-byte little-endian tag, by which the
+//! receiver tells who is waiting for it.
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 

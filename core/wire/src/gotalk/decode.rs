@@ -1,4 +1,5 @@
-//! Bytes to messages. The hottest path of every peer: one look at the first byte, fixed offsets, one split.
+//! Bytes to messages. The hottest path of every peer: one look at the first byte, fixed offsets, a slice for
+//! the name and one for the payload.
 //!
 //! A header is scanned field by field in wire order, so an illegal byte is found as soon as it is there,
 //! and gives the same error however the bytes were cut on their way.
@@ -209,8 +210,8 @@ impl Scan<'_> {
 /// Tells a field of which digits are missing from one which holds something else.
 #[cold]
 fn no_number<const N: usize>(bytes: &[u8], start: usize, field: &'static str) -> Stop {
-    let there = bytes.iter().enumerate().skip(start).take(N);
-    match there.into_iter().find(|(_, byte)| !byte.is_ascii_hexdigit()) {
+    let mut there = bytes.iter().enumerate().skip(start).take(N);
+    match there.find(|(_, byte)| !byte.is_ascii_hexdigit()) {
         Some((offset, &found)) => DecodeError::BadHex { field, found, offset }.into(),
         None => Stop::Incomplete,
     }
