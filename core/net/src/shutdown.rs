@@ -54,7 +54,8 @@ impl Shutdown {
     pub fn stop(&self) {
         self.draining.cancel();
         self.stop.cancel();
-        for handle in self.handles.lock().values() {
+        let handles = std::mem::take(&mut *self.handles.lock());
+        for handle in handles.values() {
             handle.abort();
         }
     }
@@ -97,6 +98,10 @@ impl Shutdown {
     {
         let handles = Arc::clone(&self.handles);
         let mut locked = self.handles.lock();
+        // Within the lock: `stop` cancels first and takes the handles after, so it misses no task.
+        if self.is_stopped() {
+            return;
+        }
         let handle = self.tasks.spawn(async move {
             // Made when the task first runs: then the lock above is free, and the entry below is there.
             let _entry = HandleEntry {
@@ -106,10 +111,6 @@ impl Shutdown {
             task.await;
         });
         locked.insert(handle.id(), handle.abort_handle());
-        drop(locked);
-        if self.is_stopped() {
-            handle.abort();
-        }
     }
 
     /// How many tasks of [`spawn`](Self::spawn) run.
