@@ -47,7 +47,7 @@ pub trait Responder: Send + Sync + 'static {
     fn respond(&self, call: Call, reply: Replier);
 
     /// How loaded it says it is, 0 to 65535, as in a heartbeat. Decides between responders with equally many calls in
-    /// flight.
+    /// flight. Asked with a part of the hub locked: it must neither block nor come back to the hub.
     fn load(&self) -> u16 {
         0
     }

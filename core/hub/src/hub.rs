@@ -20,7 +20,7 @@ use crate::retained::Retained;
 use crate::session::{Session, SessionCore, SessionId, SessionInfo};
 use crate::stats::{Counters, Stats};
 use crate::subscribers::{Subscriber, Subscribers};
-use crate::subscription::{Queue, SubscriptionId};
+use crate::subscription::{Queue, RetainedRefused, SubscriptionId};
 
 /// How long to wait for a place at a hub that is full.
 const SESSION_RETRY_WAIT: Duration = Duration::from_secs(5);
@@ -143,17 +143,12 @@ impl HubInner {
         let max = self.config.retained_unread_max;
         let mut wake = Vec::new();
         let mut retained = self.retained.lock();
-        let values = retained.matching(filter, max, Instant::now()).map_err(|count| {
-            let message = format!("{count} topics that {filter:?} matches have a last value, and {max} are possible: subscribe to less", filter = filter.as_str());
-            Fault::error(ErrorKind::TooLarge, message)
-        })?;
+        let values = retained
+            .matching(filter, max, Instant::now())
+            .map_err(|count| too_many_retained(filter, count, max))?;
         queue
             .push_retained(id, values, max, &mut wake)
-            .map_err(|unread| {
-                let message =
-                    format!("{unread} last values of earlier subscriptions are unread: read them first");
-                Fault::retry(UNREAD_RETRY_WAIT, message)
-            })?;
+            .map_err(no_room_for_retained)?;
         let subscriber = Subscriber {
             id,
             session,
@@ -204,5 +199,28 @@ impl HubInner {
             retained_messages,
             retained_bytes,
         }
+    }
+}
+
+fn too_many_retained(filter: &Filter, count: usize, max: usize) -> Fault {
+    Fault::error(
+        ErrorKind::TooLarge,
+        format!(
+            "{count} topics that {:?} matches have a last value, and at most {max} can be read: subscribe to less",
+            filter.as_str()
+        ),
+    )
+}
+
+fn no_room_for_retained(refused: RetainedRefused) -> Fault {
+    match refused {
+        RetainedRefused::Over => Fault::error(
+            ErrorKind::Conflict,
+            "the reader of this subscription is gone, or was too slow",
+        ),
+        RetainedRefused::Unread(unread) => Fault::retry(
+            UNREAD_RETRY_WAIT,
+            format!("{unread} last values of earlier subscriptions are unread: read them first"),
+        ),
     }
 }

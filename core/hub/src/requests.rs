@@ -44,6 +44,9 @@ pub const STATS: &str = "hub.stats";
 /// Most operations in one [`ServeRequest`], and most filters in one [`SubscribeRequest`]. More take more requests.
 pub const LIST_MAX: usize = 1024;
 
+/// Most characters of the words for a request that is not understood.
+const SAID_CHARS_MAX: usize = 400;
+
 /// The longest expiry that can be asked for, in seconds: what MQTT can say, 136 years.
 pub const EXPIRES_S_MAX: u64 = u32::MAX as u64;
 
@@ -139,7 +142,7 @@ pub fn parse<T: HubRequest>(operation: &str, body: &[u8]) -> Result<T, Fault> {
         body => body,
     };
     let request: T =
-        serde_json::from_slice(body).map_err(|error| Fault::invalid(format!("{operation}: {error}")))?;
+        serde_json::from_slice(body).map_err(|error| Fault::invalid(not_understood(operation, &error)))?;
     request.check()?;
     Ok(request)
 }
@@ -249,6 +252,15 @@ impl HubRequest for PageRequest {
 impl HubRequest for NoRequest {
     fn check(&self) -> Result<(), Fault> {
         Ok(())
+    }
+}
+
+/// What serde says may quote the request, however long that is.
+fn not_understood(operation: &str, error: &serde_json::Error) -> String {
+    let said = error.to_string();
+    match said.char_indices().nth(SAID_CHARS_MAX) {
+        None => format!("{operation}: {said}"),
+        Some((end, _)) => format!("{operation}: {}…", said.get(..end).unwrap_or_default()),
     }
 }
 

@@ -70,12 +70,12 @@ impl Responders {
         responder: Arc<dyn Responder>,
         max: usize,
     ) -> Result<(), Crowded> {
-        let mut shard = self.operations.of(&operation).write();
         let station = Station {
             session,
             responder,
             in_flight: Arc::default(),
         };
+        let mut shard = self.operations.of(&operation).write();
         let Some(present) = shard.get_mut(&operation) else {
             shard.insert(
                 operation,
@@ -87,8 +87,12 @@ impl Responders {
             return Ok(());
         };
         if let Some(old) = present.stations.iter_mut().find(|old| old.session == session) {
-            *old = station;
+            let old = std::mem::replace(old, station);
+            // A responder is foreign code, its end too: not under the lock.
+            drop(shard);
+            drop(old);
         } else if present.stations.len() >= max {
+            drop(shard);
             return Err(Crowded);
         } else {
             present.stations.push(station);
@@ -102,10 +106,19 @@ impl Responders {
         let Some(present) = shard.get_mut(operation) else {
             return;
         };
-        present.stations.retain(|station| station.session != session);
+        let Some(place) = present
+            .stations
+            .iter()
+            .position(|station| station.session == session)
+        else {
+            return;
+        };
+        let station = present.stations.remove(place);
         if present.stations.is_empty() {
             shard.remove(operation);
         }
+        drop(shard);
+        drop(station);
     }
 
     /// The responder that gets the next call, and that call's place in the count of those in flight.

@@ -233,7 +233,7 @@ impl Session {
     }
 
     /// Answers calls of an operation from now on, sharing them with others who serve it. Serving it again replaces the
-    /// responder.
+    /// responder. The hub keeps the responder until the session ends, so that must not be what keeps the session.
     ///
     /// # Errors
     /// Invalid for an illegal name, denied for a reserved one, too large when the session serves as many as it may;
@@ -306,8 +306,9 @@ impl Session {
     ///
     /// # Errors
     /// Invalid for an illegal filter; too large when the session has as many subscriptions as it may, or when the
-    /// filter matches more last values than may wait for one reader; Retry when there is no room for them because
-    /// the reader has not yet read those of an earlier subscription.
+    /// filter matches more last values than may wait for one reader; conflict when the sink has no reader any more;
+    /// Retry when there is no room for last values because the reader has not yet read those of an earlier
+    /// subscription.
     pub fn subscribe(&self, filter: &str, sink: &Sink) -> Result<SubscriptionId, Fault> {
         let filter = Filter::parse(filter)?;
         self.core.permissions.check(Verb::Subscribe, filter.as_str())?;

@@ -15,7 +15,7 @@ use crate::stats::Counters;
 mod queue;
 
 pub use queue::BLOCKED_PUBLISHERS_MAX;
-pub(crate) use queue::{Push, Queue, Wait};
+pub(crate) use queue::{Push, Queue, RetainedRefused, Wait};
 
 /// Names one subscription for as long as the hub lives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -76,6 +76,15 @@ pub(crate) enum Push {
     Over,
 }
 
+/// Why a queue took no last values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum RetainedRefused {
+    /// It takes nothing any more.
+    Over,
+    /// So many from before are unread that there is no room.
+    Unread(usize),
+}
+
 /// A publisher's wait for one queue. Dropped, the message is dropped too.
 #[derive(Debug)]
 pub(crate) struct Wait {
@@ -219,21 +228,21 @@ impl Queue {
         Counters::add(&self.counters.dropped, 1);
     }
 
-    /// Hands in last values of topics, which come before all news and do not count against the limits. Refused, with
-    /// how many are still unread, when more than `max` of them would be.
+    /// Hands in last values of topics, which come before all news and do not count against the limits. Refused when
+    /// more than `max` of them would be unread.
     pub(crate) fn push_retained(
         &self,
         subscription: SubscriptionId,
         messages: Vec<Arc<Message>>,
         max: usize,
         wake: &mut Vec<Waker>,
-    ) -> Result<(), usize> {
+    ) -> Result<(), RetainedRefused> {
         let mut state = self.state.lock();
-        if state.abandoned {
-            return Ok(());
+        if state.abandoned || state.closed.is_some() {
+            return Err(RetainedRefused::Over);
         }
         if state.retained.len() + messages.len() > max {
-            return Err(state.retained.len());
+            return Err(RetainedRefused::Unread(state.retained.len()));
         }
         state.retained.extend(messages.into_iter().map(|message| Item {
             subscription,
@@ -311,17 +320,27 @@ impl Queue {
                 Some(item) => (item, true),
                 None => (state.pop()?, false),
             };
+            let expired = item.message.is_expired();
+            // Before others are let in: what is dropped among them comes after this one.
+            let dropped = if expired {
+                0
+            } else {
+                std::mem::take(&mut state.dropped)
+            };
             if !state.blocked.is_empty() {
                 self.admit_blocked(state);
             }
-            if item.message.is_expired() {
+            if expired {
                 Counters::add(&self.counters.expired, 1);
                 continue;
             }
-            let dropped = std::mem::take(&mut state.dropped);
+            let Item {
+                subscription,
+                message,
+            } = item;
             return Some(Delivery {
-                subscription: item.subscription,
-                message: item.message,
+                subscription,
+                message,
                 retained,
                 dropped,
             });
