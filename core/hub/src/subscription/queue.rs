@@ -139,38 +139,35 @@ impl Queue {
         if state.closed.is_some() || state.abandoned {
             return Push::Over;
         }
+        if self.policy == Policy::Latest && state.replace_pending(&item, size) {
+            Counters::add(&self.counters.replaced, 1);
+            // The new one may be larger. The last that is left may be of any size, as everywhere.
+            while state.bytes > self.limits.bytes && state.news.len() > 1 {
+                self.drop_oldest(&mut state);
+            }
+            return Push::Queued;
+        }
         let full = !state.has_room(size, &self.limits);
-        let outcome = match self.policy {
-            Policy::Latest if state.replace_pending(&item, size) => {
-                Counters::add(&self.counters.replaced, 1);
-                // The new one may be larger. What is left when only one is, may be of any size, as everywhere.
-                while state.bytes > self.limits.bytes && state.news.len() > 1 {
-                    self.drop_oldest(&mut state);
-                }
-                return Push::Queued;
+        match self.policy {
+            Policy::Block { timeout } if full || !state.blocked.is_empty() => {
+                return self.block(&mut state, item, Instant::now() + timeout);
+            }
+            Policy::Disconnect if full => {
+                Counters::add(&self.counters.dropped, 1);
+                state.closed = Some(Closed::TooSlow);
+                wake.extend(state.reader.take());
+                return Push::Over;
             }
             Policy::DropOldest | Policy::Latest => {
                 while !state.has_room(size, &self.limits) {
                     self.drop_oldest(&mut state);
                 }
-                state.append(item, size, self.policy);
-                Push::Queued
             }
-            Policy::Block { timeout } if full || !state.blocked.is_empty() => {
-                return self.block(&mut state, item, Instant::now() + timeout);
-            }
-            Policy::Disconnect if full => {
-                state.closed = Some(Closed::TooSlow);
-                Counters::add(&self.counters.dropped, 1);
-                Push::Over
-            }
-            Policy::Block { .. } | Policy::Disconnect => {
-                state.append(item, size, self.policy);
-                Push::Queued
-            }
-        };
+            Policy::Block { .. } | Policy::Disconnect => {}
+        }
+        state.append(item, size, self.policy);
         wake.extend(state.reader.take());
-        outcome
+        Push::Queued
     }
 
     fn block(&self, state: &mut State, item: Item, deadline: Instant) -> Push {
