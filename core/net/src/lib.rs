@@ -37,7 +37,7 @@ mod unix;
 pub use address::{Address, AddressError, Endpoint};
 pub use config::{ConfigError, ConnectionLimits, ListenerConfig, ProxyProtocol, UnixSettings};
 pub use connection::{Accept, Connection, ConnectionInfo, LocalAddress, PeerAddress};
-pub use inherited::{InheritedError, InheritedName, InheritedSockets};
+pub use inherited::{InheritedError, InheritedName, InheritedSockets, InvalidInheritedName};
 pub use ipnet::IpNet;
 pub use limits::{Limits, Refusal};
 pub use listener::Listener;

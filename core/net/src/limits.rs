@@ -21,7 +21,7 @@ const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 /// IPv6 hosts usually own a whole /64, so that is what counts as one address.
 const IPV6_PREFIX_BITS: u32 = 64;
 
-/// Limits over all listeners of a [`Network`](crate::Network).
+/// Limits over all listeners of a [`Network`](crate::Network). Unix sockets have no address: they count in all only.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
     /// Connections open at once, over all listeners. 16,384 by default.

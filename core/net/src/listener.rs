@@ -23,9 +23,9 @@ use crate::unix::{self, SocketFile};
 /// moment to drop privileges.
 #[derive(Debug)]
 pub struct Listener {
-    socket: Socket,
-    /// Removes the socket file in the end; after `socket`, so that nobody finds a file without a listener.
+    /// Removes the socket file in the end; before `socket`, which keeps the file's inode from being given to another.
     file: Option<SocketFile>,
+    socket: Socket,
     door: Door,
 }
 
@@ -73,7 +73,7 @@ impl Listener {
             accept_log: Throttle::default(),
             handshake_log: Throttle::default(),
         };
-        Ok(Self { socket, file, door })
+        Ok(Self { file, socket, door })
     }
 
     /// Where it really listens, with the port the system chose.
@@ -92,7 +92,7 @@ impl Listener {
     /// No error ends it: when descriptors or memory run out it waits, at most a second at a time, and tries again.
     /// Cancel safe: dropping it closes the socket, connections live on.
     pub async fn run(self, handler: impl Accept, shutdown: Shutdown) {
-        let Self { socket, file, door } = self;
+        let Self { file, socket, door } = self;
         let door = Arc::new(door);
         let handler = Arc::new(handler);
         let mut backoff = Backoff::new();
@@ -123,8 +123,8 @@ impl Listener {
                 }
             }
         }
-        drop(socket);
         drop(file);
+        drop(socket);
         tracing::debug!(listener = %door.local, "listener closed");
     }
 }

@@ -202,6 +202,3 @@ fn verify(target: &Target) -> Result<(), PrivilegeError> {
     }
     Ok(())
 }
-
-#[cfg(test)]
-mod tests;

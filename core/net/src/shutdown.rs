@@ -2,10 +2,14 @@
 
 use std::collections::HashMap;
 use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use pin_project_lite::pin_project;
 use tokio::task::{self, AbortHandle};
 use tokio::time;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFuture};
@@ -15,6 +19,9 @@ use tokio_util::task::TaskTracker;
 /// only one that computes or blocks takes longer, and it must not keep the process alive.
 const STOP_WAIT: Duration = Duration::from_secs(1);
 
+/// How to stop each task.
+type Handles = Arc<Mutex<HashMap<task::Id, AbortHandle>>>;
+
 /// Tells listeners, connections and gateways that the end has come, in two steps: *draining*, then *stopped*.
 ///
 /// Clones are handles to the same shutdown.
@@ -23,8 +30,10 @@ pub struct Shutdown {
     draining: CancellationToken,
     stop: CancellationToken,
     tasks: TaskTracker,
-    /// How to stop each task. Waiting for `stop` in each would lock one mutex of all tasks at every wake-up.
-    handles: Arc<Mutex<HashMap<task::Id, AbortHandle>>>,
+    /// Waiting for `stop` in each task instead would lock one mutex of all tasks at every wake-up.
+    handles: Handles,
+    /// How many tasks `stop` met.
+    stopped_tasks: Arc<AtomicUsize>,
 }
 
 /// How a [`Shutdown::drain`] went.
@@ -55,6 +64,7 @@ impl Shutdown {
         self.draining.cancel();
         self.stop.cancel();
         let handles = std::mem::take(&mut *self.handles.lock());
+        self.stopped_tasks.fetch_add(handles.len(), Ordering::Relaxed);
         for handle in handles.values() {
             handle.abort();
         }
@@ -96,21 +106,18 @@ impl Shutdown {
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        let handles = Arc::clone(&self.handles);
-        let mut locked = self.handles.lock();
+        let mut handles = self.handles.lock();
         // Within the lock: `stop` cancels first and takes the handles after, so it misses no task.
         if self.is_stopped() {
             return;
         }
-        let handle = self.tasks.spawn(async move {
-            // Made when the task first runs: then the lock above is free, and the entry below is there.
-            let _entry = HandleEntry {
-                handles,
-                id: task::id(),
-            };
-            task.await;
-        });
-        locked.insert(handle.id(), handle.abort_handle());
+        let task = Stoppable {
+            task,
+            handles: Arc::clone(&self.handles),
+            id: None,
+        };
+        let handle = self.tasks.spawn(task);
+        handles.insert(handle.id(), handle.abort_handle());
     }
 
     /// How many tasks of [`spawn`](Self::spawn) run.
@@ -127,32 +134,51 @@ impl Shutdown {
         self.tasks.close();
         tokio::select! {
             biased;
-            () = self.tasks.wait() => return Ending::Graceful,
+            () = self.tasks.wait() => {}
             () = self.stop.cancelled() => {}
-            () = time::sleep(grace) => {}
+            () = time::sleep(grace) => self.stop(),
         }
-        let tasks = self.tasks.len();
-        self.stop();
         if time::timeout(STOP_WAIT, self.tasks.wait()).await.is_err() {
             tracing::warn!(
                 tasks = self.tasks.len(),
                 "tasks did not stop in time and are left behind"
             );
         }
-        Ending::Stopped { tasks }
+        match self.stopped_tasks.load(Ordering::Relaxed) {
+            0 => Ending::Graceful,
+            tasks => Ending::Stopped { tasks },
+        }
     }
 }
 
-/// Forgets how to stop a task when it ends.
-#[derive(Debug)]
-struct HandleEntry {
-    handles: Arc<Mutex<HashMap<task::Id, AbortHandle>>>,
-    id: task::Id,
+pin_project! {
+    /// A task whose handle is forgotten when it completes or panics.
+    ///
+    /// A future by hand, because an async block that awaits what it captured takes up its size twice.
+    struct Stoppable<F> {
+        #[pin]
+        task: F,
+        handles: Handles,
+        // Known once it runs. If it never does, `spawn` may hold the lock, and `stop` forgets the handle.
+        id: Option<task::Id>,
+    }
+
+    impl<F> PinnedDrop for Stoppable<F> {
+        fn drop(this: Pin<&mut Self>) {
+            if let Some(id) = this.id {
+                this.handles.lock().remove(&id);
+            }
+        }
+    }
 }
 
-impl Drop for HandleEntry {
-    fn drop(&mut self) {
-        self.handles.lock().remove(&self.id);
+impl<F: Future<Output = ()>> Future for Stoppable<F> {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = self.project();
+        this.id.get_or_insert_with(task::id);
+        this.task.poll(cx)
     }
 }
 

@@ -222,3 +222,49 @@ pub(crate) fn tune(stream: &TcpStream, link_timeout: Option<Duration>) -> io::Re
     socket.set_tcp_user_timeout(Some(timeout))?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn accepted_sockets_send_at_once_and_notice_a_dead_link() {
+        let endpoint = Endpoint::Ip("127.0.0.1:0".parse().expect("an address"));
+        let socket = Socket::tcp(&endpoint, false).await.expect("a port");
+        let address = socket.local_address().expect("bound").ip().expect("TCP");
+        let (client, accepted) = tokio::join!(TcpStream::connect(address), socket.accept());
+        let (client, Ok(Accepted::Tcp(stream, peer))) = (client.expect("connected"), accepted) else {
+            panic!("a TCP connection")
+        };
+        assert_eq!(peer, client.local_addr().expect("bound"));
+        tune(&stream, Some(Duration::from_secs(120))).expect("options");
+        assert!(stream.nodelay().expect("an option"));
+        let options = SockRef::from(&stream);
+        assert!(options.keepalive().expect("an option"));
+        let (idle, interval) = (options.tcp_keepalive_time(), options.tcp_keepalive_interval());
+        let (idle, interval) = (idle.expect("an option"), interval.expect("an option"));
+        let probes = options.tcp_keepalive_retries().expect("an option");
+        assert_eq!(
+            idle + interval * probes,
+            Duration::from_secs(120),
+            "found dead within the time-out"
+        );
+        #[cfg(target_os = "linux")]
+        assert_eq!(
+            options.tcp_user_timeout().expect("an option"),
+            Some(Duration::from_secs(120))
+        );
+    }
+
+    #[test]
+    fn ipv4_in_ipv6_is_written_as_ipv4() {
+        for (given, expected) in [
+            ("[::ffff:192.0.2.1]:7", "192.0.2.1:7"),
+            ("[2001:db8::1]:7", "[2001:db8::1]:7"),
+            ("192.0.2.1:7", "192.0.2.1:7"),
+        ] {
+            let given: SocketAddr = given.parse().expect("an address");
+            assert_eq!(canonical(given).to_string(), expected);
+        }
+    }
+}

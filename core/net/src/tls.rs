@@ -295,6 +295,3 @@ fn bad(path: &Path, reason: impl std::fmt::Display) -> TlsError {
 pub(crate) fn info(connection: &ServerConnection) -> Result<TlsInfo, io::Error> {
     TlsInfo::of(connection)
 }
-
-#[cfg(test)]
-mod tests;

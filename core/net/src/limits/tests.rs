@@ -38,7 +38,10 @@ fn each_address_has_its_own_places_and_gets_them_back() {
     for address in [one, one, two] {
         table.release(address, now);
     }
-    assert!(table.entries.is_empty(), "an address without connections is forgotten");
+    assert!(
+        table.entries.is_empty(),
+        "an address without connections is forgotten"
+    );
 }
 
 #[test]
@@ -55,17 +58,42 @@ fn new_connections_come_no_faster_than_their_rate() {
     let start = Instant::now();
     let host = key("192.0.2.1");
     for _ in 0..5 {
-        assert_eq!(table.admit(host, start), Ok(()), "a second's worth may come at once");
+        assert_eq!(
+            table.admit(host, start),
+            Ok(()),
+            "a second's worth may come at once"
+        );
     }
     assert_eq!(table.admit(host, start), Err(Refusal::ConnectionRate));
-    assert_eq!(table.admit(key("192.0.2.2"), start), Ok(()), "others are not concerned");
-    assert_eq!(table.admit(host, start + SECOND / 5 - Duration::from_millis(1)), Err(Refusal::ConnectionRate));
-    assert_eq!(table.admit(host, start + SECOND / 5), Ok(()), "a fifth of a second earns one");
-    assert_eq!(table.admit(host, start + SECOND / 5), Err(Refusal::ConnectionRate));
+    assert_eq!(
+        table.admit(key("192.0.2.2"), start),
+        Ok(()),
+        "others are not concerned"
+    );
+    assert_eq!(
+        table.admit(host, start + SECOND / 5 - Duration::from_millis(1)),
+        Err(Refusal::ConnectionRate)
+    );
+    assert_eq!(
+        table.admit(host, start + SECOND / 5),
+        Ok(()),
+        "a fifth of a second earns one"
+    );
+    assert_eq!(
+        table.admit(host, start + SECOND / 5),
+        Err(Refusal::ConnectionRate)
+    );
     for _ in 0..5 {
-        assert_eq!(table.admit(host, start + SECOND * 10), Ok(()), "a pause earns a second's worth and no more");
+        assert_eq!(
+            table.admit(host, start + SECOND * 10),
+            Ok(()),
+            "a pause earns a second's worth and no more"
+        );
     }
-    assert_eq!(table.admit(host, start + SECOND * 10), Err(Refusal::ConnectionRate));
+    assert_eq!(
+        table.admit(host, start + SECOND * 10),
+        Err(Refusal::ConnectionRate)
+    );
 }
 
 #[test]
@@ -86,7 +114,13 @@ fn a_flood_of_addresses_stays_within_the_table_and_passes() {
     table.entries_max = 100;
     let start = Instant::now();
     let flood = |table: &mut AddressTable, now| {
-        (0..1_000u32).filter(|n| table.admit(AddressKey::from(IpAddr::V4((*n).into())), now).is_ok()).count()
+        (0..1_000u32)
+            .filter(|n| {
+                table
+                    .admit(AddressKey::from(IpAddr::V4((*n).into())), now)
+                    .is_ok()
+            })
+            .count()
     };
     let admitted = flood(&mut table, start);
     assert_eq!(admitted, 100);
@@ -95,7 +129,11 @@ fn a_flood_of_addresses_stays_within_the_table_and_passes() {
         table.release(AddressKey::from(IpAddr::V4(n.into())), start);
     }
     assert_eq!(table.entries.len(), 100, "they are remembered for their rate");
-    assert_eq!(table.admit(key("192.0.2.1"), start + SECOND), Ok(()), "a second later they are forgotten");
+    assert_eq!(
+        table.admit(key("192.0.2.1"), start + SECOND),
+        Ok(()),
+        "a second later they are forgotten"
+    );
     assert_eq!(table.entries.len(), 1);
 }
 

@@ -4,8 +4,10 @@ use super::*;
 
 fn complete(length: usize, addresses: Option<(&str, &str)>) -> Parsed {
     let parsed = |text: &str| text.parse().expect("a socket address");
-    let client =
-        addresses.map(|(source, destination)| Client { source: parsed(source), destination: parsed(destination) });
+    let client = addresses.map(|(source, destination)| Client {
+        source: parsed(source),
+        destination: parsed(destination),
+    });
     Parsed::Complete(Header { length, client })
 }
 
@@ -20,16 +22,29 @@ fn v2(version_command: u8, family: u8, payload: &[u8]) -> Vec<u8> {
 #[test]
 fn version_1_tells_the_client() {
     for (line, addresses) in [
-        ("PROXY TCP4 192.0.2.1 198.51.100.7 56324 443\r\n", Some(("192.0.2.1:56324", "198.51.100.7:443"))),
-        ("PROXY TCP6 2001:db8::1 2001:db8::2 0 65535\r\n", Some(("[2001:db8::1]:0", "[2001:db8::2]:65535"))),
-        ("PROXY TCP6 ::ffff:192.0.2.1 ::1 1 2\r\n", Some(("192.0.2.1:1", "[::1]:2"))),
+        (
+            "PROXY TCP4 192.0.2.1 198.51.100.7 56324 443\r\n",
+            Some(("192.0.2.1:56324", "198.51.100.7:443")),
+        ),
+        (
+            "PROXY TCP6 2001:db8::1 2001:db8::2 0 65535\r\n",
+            Some(("[2001:db8::1]:0", "[2001:db8::2]:65535")),
+        ),
+        (
+            "PROXY TCP6 ::ffff:192.0.2.1 ::1 1 2\r\n",
+            Some(("192.0.2.1:1", "[::1]:2")),
+        ),
         ("PROXY UNKNOWN\r\n", None),
         ("PROXY UNKNOWN ffff::1 whatever\r\n", None),
     ] {
         let header = line.as_bytes();
         assert_eq!(parse(header), Ok(complete(header.len(), addresses)), "{line}");
         let followed = [header, b"GET / PROXY \r\n"].concat();
-        assert_eq!(parse(&followed), Ok(complete(header.len(), addresses)), "{line} and more");
+        assert_eq!(
+            parse(&followed),
+            Ok(complete(header.len(), addresses)),
+            "{line} and more"
+        );
     }
 }
 
@@ -61,9 +76,15 @@ fn version_1_is_taken_literally() {
         "PROXY \r\n",
         "PROXY TCP4 192.0.2.1\t198.51.100.7 1 443\r\n",
     ] {
-        assert!(matches!(parse(line.as_bytes()), Err(ProxyError::Malformed(_))), "{line:?}");
+        assert!(
+            matches!(parse(line.as_bytes()), Err(ProxyError::Malformed(_))),
+            "{line:?}"
+        );
     }
-    assert!(matches!(parse(b"PROXY UNKNOWN \xff\r\n"), Err(ProxyError::Malformed(_))));
+    assert!(matches!(
+        parse(b"PROXY UNKNOWN \xff\r\n"),
+        Err(ProxyError::Malformed(_))
+    ));
 }
 
 #[test]
@@ -72,16 +93,35 @@ fn version_2_tells_the_client() {
     let addresses = Some(("192.0.2.1:56324", "198.51.100.7:443"));
     assert_eq!(parse(&v2(0x21, 0x11, &ipv4)), Ok(complete(28, addresses)));
     let extended = [&ipv4[..], &[0x01, 0, 2, b'h', b'2']].concat();
-    assert_eq!(parse(&v2(0x21, 0x11, &extended)), Ok(complete(33, addresses)), "extensions are skipped");
+    assert_eq!(
+        parse(&v2(0x21, 0x11, &extended)),
+        Ok(complete(33, addresses)),
+        "extensions are skipped"
+    );
 
     let mut ipv6 = [0; 36];
     (ipv6[15], ipv6[31], ipv6[33], ipv6[35]) = (1, 2, 3, 4);
-    assert_eq!(parse(&v2(0x21, 0x21, &ipv6)), Ok(complete(52, Some(("[::1]:3", "[::2]:4")))));
+    assert_eq!(
+        parse(&v2(0x21, 0x21, &ipv6)),
+        Ok(complete(52, Some(("[::1]:3", "[::2]:4"))))
+    );
 
-    assert_eq!(parse(&v2(0x20, 0x11, &ipv4)), Ok(complete(28, None)), "LOCAL: the proxy itself");
-    assert_eq!(parse(&v2(0x20, 0xff, &[])), Ok(complete(16, None)), "LOCAL: the family does not matter");
+    assert_eq!(
+        parse(&v2(0x20, 0x11, &ipv4)),
+        Ok(complete(28, None)),
+        "LOCAL: the proxy itself"
+    );
+    assert_eq!(
+        parse(&v2(0x20, 0xff, &[])),
+        Ok(complete(16, None)),
+        "LOCAL: the family does not matter"
+    );
     assert_eq!(parse(&v2(0x21, 0x00, &[])), Ok(complete(16, None)), "unspecified");
-    assert_eq!(parse(&v2(0x21, 0x31, &[0; 216])), Ok(complete(232, None)), "a Unix socket");
+    assert_eq!(
+        parse(&v2(0x21, 0x31, &[0; 216])),
+        Ok(complete(232, None)),
+        "a Unix socket"
+    );
 }
 
 #[test]
@@ -95,15 +135,28 @@ fn version_2_is_taken_literally() {
         v2(0x21, 0x12, &ipv4),
         v2(0x21, 0x41, &ipv4),
     ] {
-        assert!(matches!(parse(&header), Err(ProxyError::Malformed(_))), "{header:02x?}");
+        assert!(
+            matches!(parse(&header), Err(ProxyError::Malformed(_))),
+            "{header:02x?}"
+        );
     }
     assert_eq!(parse(&v2(0x21, 0x11, &[0; 4_081])), Err(ProxyError::TooLong));
-    assert!(matches!(parse(&v2(0x21, 0x11, &[0; 4_080])), Ok(Parsed::Complete(_))));
+    assert!(matches!(
+        parse(&v2(0x21, 0x11, &[0; 4_080])),
+        Ok(Parsed::Complete(_))
+    ));
 }
 
 #[test]
 fn other_protocols_are_known_by_their_first_wrong_byte() {
-    for bytes in [&b"GET / HTTP/1.1\r\n"[..], b"POST", b"PROXy ", b"\x16\x03\x01", b"\r\n\r\n\0\r\nQUIt", b"0"] {
+    for bytes in [
+        &b"GET / HTTP/1.1\r\n"[..],
+        b"POST",
+        b"PROXy ",
+        b"\x16\x03\x01",
+        b"\r\n\r\n\0\r\nQUIt",
+        b"0",
+    ] {
         assert_eq!(parse(bytes), Err(ProxyError::NotAHeader), "{bytes:?}");
     }
 }
@@ -115,29 +168,40 @@ fn headers() -> impl Strategy<Value = (Vec<u8>, Option<(SocketAddr, SocketAddr)>
         any::<([u8; 16], [u8; 16])>().prop_map(|(a, b)| (IpAddr::from(a), IpAddr::from(b))),
     ];
     let extensions = proptest::collection::vec(any::<u8>(), 0..40);
-    (ip, any::<(u16, u16)>(), extensions, 0..3u8).prop_map(|((source, destination), ports, extensions, kind)| {
-        let client = (SocketAddr::new(source, ports.0), SocketAddr::new(destination, ports.1));
-        match kind {
-            0 => {
-                let family = if source.is_ipv4() { "TCP4" } else { "TCP6" };
-                let line = format!("PROXY {family} {source} {destination} {} {}\r\n", ports.0, ports.1);
-                (line.into_bytes(), Some(client))
-            }
-            1 => (v2(0x20, 0x00, &extensions), None),
-            _ => {
-                let mut payload = Vec::new();
-                for ip in [source, destination] {
-                    match ip {
-                        IpAddr::V4(ip) => payload.extend(ip.octets()),
-                        IpAddr::V6(ip) => payload.extend(ip.octets()),
-                    }
+    (ip, any::<(u16, u16)>(), extensions, 0..3u8).prop_map(
+        |((source, destination), ports, extensions, kind)| {
+            let client = (
+                SocketAddr::new(source, ports.0),
+                SocketAddr::new(destination, ports.1),
+            );
+            match kind {
+                0 => {
+                    let family = if source.is_ipv4() { "TCP4" } else { "TCP6" };
+                    let line = format!(
+                        "PROXY {family} {source} {destination} {} {}\r\n",
+                        ports.0, ports.1
+                    );
+                    (line.into_bytes(), Some(client))
                 }
-                payload.extend([ports.0.to_be_bytes(), ports.1.to_be_bytes()].concat());
-                payload.extend(extensions);
-                (v2(0x21, if source.is_ipv4() { 0x11 } else { 0x21 }, &payload), Some(client))
+                1 => (v2(0x20, 0x00, &extensions), None),
+                _ => {
+                    let mut payload = Vec::new();
+                    for ip in [source, destination] {
+                        match ip {
+                            IpAddr::V4(ip) => payload.extend(ip.octets()),
+                            IpAddr::V6(ip) => payload.extend(ip.octets()),
+                        }
+                    }
+                    payload.extend([ports.0.to_be_bytes(), ports.1.to_be_bytes()].concat());
+                    payload.extend(extensions);
+                    (
+                        v2(0x21, if source.is_ipv4() { 0x11 } else { 0x21 }, &payload),
+                        Some(client),
+                    )
+                }
             }
-        }
-    })
+        },
+    )
 }
 
 proptest! {

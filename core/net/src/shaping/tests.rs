@@ -18,7 +18,11 @@ fn a_bucket_holds_a_tenth_of_a_second() {
     assert_eq!(bucket.available(start), 0);
     assert_eq!(bucket.ready_at(50), start + SECOND / 20);
     assert_eq!(bucket.available(start + SECOND / 20), 50);
-    assert_eq!(bucket.available(start + SECOND * 60), 100, "a pause earns no more than a bucket");
+    assert_eq!(
+        bucket.available(start + SECOND * 60),
+        100,
+        "a pause earns no more than a bucket"
+    );
 }
 
 #[test]
@@ -63,7 +67,11 @@ struct Paced<S> {
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Paced<S> {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         this.pace.poll_read(&mut this.stream, cx, buffer)
     }
@@ -98,7 +106,10 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Paced<S> {
 }
 
 fn paced<S>(stream: S, rate: u64) -> Paced<S> {
-    Paced { pace: Pace::new(NonZeroU64::new(rate).expect("not zero")), stream }
+    Paced {
+        pace: Pace::new(NonZeroU64::new(rate).expect("not zero")),
+        stream,
+    }
 }
 
 const PAYLOAD_BYTES: usize = 100_000;
@@ -109,7 +120,10 @@ fn payload() -> Vec<u8> {
 
 /// 100,000 bytes at 10,000 a second take ten seconds, less the first bucket.
 fn assert_took_its_time(elapsed: Duration) {
-    assert!((Duration::from_millis(9_800)..Duration::from_millis(10_200)).contains(&elapsed), "{elapsed:?}");
+    assert!(
+        (Duration::from_millis(9_800)..Duration::from_millis(10_200)).contains(&elapsed),
+        "{elapsed:?}"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -119,7 +133,10 @@ async fn reading_is_paced_and_loses_nothing() {
     drop(writer);
     let start = Instant::now();
     let mut read = Vec::new();
-    paced(reader, 10_000).read_to_end(&mut read).await.expect("reading");
+    paced(reader, 10_000)
+        .read_to_end(&mut read)
+        .await
+        .expect("reading");
     assert_took_its_time(start.elapsed());
     assert_eq!(read, payload());
 }
@@ -143,7 +160,10 @@ async fn writing_is_paced_and_smooth() {
     }
     writing.await.expect("no panic").expect("writing");
     assert_took_its_time(start.elapsed());
-    assert!(longest <= Duration::from_millis(60), "20 portions a second: {longest:?}");
+    assert!(
+        longest <= Duration::from_millis(60),
+        "20 portions a second: {longest:?}"
+    );
     assert_eq!(read, payload());
 }
 
@@ -175,14 +195,27 @@ async fn a_short_message_does_not_wait_for_a_whole_portion() {
     writer.write_all(&[0; 999]).await.expect("within the bucket");
     let start = Instant::now();
     writer.write_all(&[0; 11]).await.expect("ten bytes later");
-    assert!(start.elapsed() <= Duration::from_millis(3), "{:?}", start.elapsed());
+    assert!(
+        start.elapsed() <= Duration::from_millis(3),
+        "{:?}",
+        start.elapsed()
+    );
 }
 
 #[tokio::test]
 async fn empty_reads_and_writes_pass() {
     let (one, _other) = duplex(10);
     let mut stream = paced(one, 1);
-    assert_eq!(stream.read(&mut []).await.expect("nothing asked, nothing read"), 0);
+    assert_eq!(
+        stream.read(&mut []).await.expect("nothing asked, nothing read"),
+        0
+    );
     assert_eq!(stream.write(&[]).await.expect("nothing to write"), 0);
-    assert_eq!(stream.write_vectored(&[IoSlice::new(&[])]).await.expect("nothing to write"), 0);
+    assert_eq!(
+        stream
+            .write_vectored(&[IoSlice::new(&[])])
+            .await
+            .expect("nothing to write"),
+        0
+    );
 }

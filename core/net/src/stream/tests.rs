@@ -22,7 +22,11 @@ async fn talk(stream: Stream, mut other: impl AsyncRead + AsyncWrite + Unpin) {
     let (mut read, mut write) = stream.into_split();
     assert!(write.is_write_vectored());
     let slices = [IoSlice::new(b"hel"), IoSlice::new(b"lo")];
-    assert_eq!(write.write_vectored(&slices).await.expect("written"), 5, "both slices in one call");
+    assert_eq!(
+        write.write_vectored(&slices).await.expect("written"),
+        5,
+        "both slices in one call"
+    );
     let mut buffer = [0; 5];
     other.read_exact(&mut buffer).await.expect("read");
     assert_eq!(&buffer, b"hello");
@@ -30,7 +34,9 @@ async fn talk(stream: Stream, mut other: impl AsyncRead + AsyncWrite + Unpin) {
     write.shutdown().await.expect("half closed");
     assert_eq!(other.read(&mut buffer).await.expect("the end"), 0);
     let mut back = [0; 4];
-    read.read_exact(&mut back).await.expect("the other direction is open still");
+    read.read_exact(&mut back)
+        .await
+        .expect("the other direction is open still");
     assert_eq!(&back, b"back");
     drop(other);
     assert_eq!(read.read(&mut buffer).await.expect("the end"), 0);
@@ -50,7 +56,10 @@ async fn unix_splits() {
 
 #[tokio::test]
 async fn a_slot_is_free_when_both_halves_are_gone() {
-    let network = Network::new(Limits { connections_max: NonZeroUsize::MIN, ..Limits::default() });
+    let network = Network::new(Limits {
+        connections_max: NonZeroUsize::MIN,
+        ..Limits::default()
+    });
     let (one, _other) = UnixStream::pair().expect("a pair");
     let slot = network.admit().expect("a slot");
     let stream = Stream::new(Carrier::Unix(one), &ConnectionLimits::default(), slot);
@@ -73,7 +82,10 @@ async fn each_direction_has_its_pace() {
     for halves in [false, true] {
         let (one, mut other) = UnixStream::pair().expect("a pair");
         let mut stream = Stream::new(Carrier::Unix(one), &limits, network.admit().expect("a slot"));
-        other.write_all(&[7; 20_000]).await.expect("it fits into the socket");
+        other
+            .write_all(&[7; 20_000])
+            .await
+            .expect("it fits into the socket");
         let (mut bytes, start) = (vec![0; 20_000], Instant::now());
         let (reading, writing) = if halves {
             let (mut read, mut write) = stream.into_split();
