@@ -53,7 +53,8 @@ pub enum LocalAddress {
     Unix(Arc<Path>),
 }
 
-/// Takes connections; a gateway is one of these. Any `Fn(Connection) -> impl Future` is one as well.
+/// Takes connections; a gateway is one of these. Any `Fn(Connection) -> impl Future` is one as well,
+/// and so is an `Arc` of one.
 pub trait Accept: Send + Sync + 'static {
     /// Serves one connection to its end, in a task of its own.
     ///
@@ -69,6 +70,13 @@ where
 {
     fn accept(&self, connection: Connection) -> impl Future<Output = ()> + Send {
         self(connection)
+    }
+}
+
+/// So that several listeners can share a gateway.
+impl<A: Accept> Accept for Arc<A> {
+    fn accept(&self, connection: Connection) -> impl Future<Output = ()> + Send {
+        A::accept(self, connection)
     }
 }
 

@@ -1,8 +1,13 @@
 //! Binding, addresses, and the end.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use switchboard_net::{BindError, Ending, Limits, Listener, LocalAddress, Network, PeerAddress};
+use switchboard_net::{
+    Accept, BindError, Connection, Ending, Limits, Listener, LocalAddress, Network, PeerAddress, Shutdown,
+};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::support::*;
@@ -98,6 +103,33 @@ async fn what_cannot_be_bound_is_explained() {
     ));
     assert!(matches!(refused("tls://127.0.0.1:0").await, BindError::Config(_)));
     assert!(matches!(refused("fd://0").await, BindError::Inherited(_)));
+}
+
+/// A gateway that is a type of its own, and counts.
+struct Counter(AtomicUsize);
+
+impl Accept for Counter {
+    async fn accept(&self, mut connection: Connection) {
+        let count = self.0.fetch_add(1, Ordering::SeqCst) as u8;
+        let _ = connection.stream.write_u8(count).await;
+    }
+}
+
+#[tokio::test]
+async fn two_listeners_can_share_a_gateway() {
+    let network = Network::new(Limits::default());
+    let shutdown = Shutdown::new();
+    let counter = Arc::new(Counter(AtomicUsize::new(0)));
+    for expected in 0..2 {
+        let listener = Listener::bind(tcp(), &network).await.expect("a port");
+        let address = listener.local_address().ip().expect("TCP");
+        tokio::spawn(listener.run(Arc::clone(&counter), shutdown.clone()));
+        assert_eq!(
+            patient(connect(address).await.read_u8()).await.expect("a count"),
+            expected
+        );
+    }
+    shutdown.stop();
 }
 
 #[tokio::test]

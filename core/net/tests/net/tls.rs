@@ -388,7 +388,7 @@ async fn a_slow_handshake_times_out_while_others_are_served() {
     let authority = Authority::new();
     let tls = Tls::new(settings(&authority.issue("localhost"))).expect("good files");
     let mut config = listen(&tls);
-    config.connection.handshake_timeout = Duration::from_secs(1);
+    config.connection.handshake_timeout = Duration::from_secs(2);
     let server = Server::start(config, Limits::default()).await;
     let mut silent = connect(server.ip()).await;
     let mut slow = connect(server.ip()).await;
