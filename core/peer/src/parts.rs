@@ -319,9 +319,9 @@ mod tests {
         });
         assert!(!blocked.ready().await, "a full stream must hold its sender back");
         assert_eq!(receiver.next().await, Some(Ok(Bytes::from("1234"))));
+        assert!(blocked.ready().await, "there is room again");
         assert_eq!(receiver.next().await, Some(Ok(Bytes::from("5"))));
         assert_eq!(receiver.next().await, None);
-        assert!(blocked.ready().await);
     }
 
     #[tokio::test]

@@ -11,6 +11,7 @@ use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use crate::cancel::CancelHook;
+use crate::context::Cancellation;
 use crate::fault::Fault;
 use crate::parts::{PartReceiver, PartSender, Target, parts};
 use crate::wire_parts::WireReply;
@@ -149,6 +150,14 @@ impl Replier {
             Some(To::Wire(wire)) => wire.cancellation(),
             Some(To::Task(slot)) => slot.state.lock().cancel.token(),
             None => cancelled(),
+        }
+    }
+
+    /// The same, for a context that most handlers never ask: a request from the wire gets its token when it does.
+    pub(crate) fn cancellation_source(&self) -> Cancellation {
+        match &self.to {
+            Some(To::Wire(wire)) => Cancellation::Request(wire.key),
+            _ => Cancellation::Token(self.cancellation()),
         }
     }
 
