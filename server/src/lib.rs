@@ -1,11 +1,31 @@
-//! What the binary `switchboard` is made of: command line, configuration, log, child processes, payloads, reports.
+//! What the binary `switchboard` is made of.
 //!
-//! `main.rs` only parses, loads, dispatches and exits; everything that can be tested without a process stands here.
+//! `main.rs` only parses, dispatches and exits; everything stands here, where it can be tested without a process:
+//!
+//! | module | holds |
+//! | --- | --- |
+//! | [`cli`] | the command line, which is also the manual |
+//! | [`commands`] | what each command does |
+//! | [`config`] | file, environment and flags, turned into checked run-time types |
+//! | [`exit`] | the table from faults to exit statuses |
+//! | [`hub_url`] | where the hub is |
+//! | [`logging`] | the log |
+//! | [`output`], [`payload`] | results to stdout, payloads from arguments or stdin |
+//! | [`process`] | programs run for calls |
+//! | [`report`] | what a load test found |
+//! | [`units`] | `10s`, `64KiB`, `unlimited` |
 
 #![deny(missing_docs)]
 #![forbid(unsafe_code)]
 
+pub mod cli;
+pub mod commands;
 pub mod config;
+pub mod exit;
+pub mod hub_url;
 pub mod logging;
+pub mod output;
+pub mod payload;
 pub mod process;
+pub mod report;
 pub mod units;

@@ -1,0 +1,109 @@
+//! The command line. Its help texts are the manual: `--help`, the man pages and the completions all come from here.
+//!
+//! One file a family of commands, each holding its arguments and what they mean to the rest of the program.
+
+use clap::{Args, Parser, Subcommand};
+
+pub mod bench;
+pub mod calls;
+pub mod inspect;
+pub mod serve;
+#[cfg(test)]
+mod tests;
+pub mod tools;
+pub mod topics;
+
+/// Shown below the long help.
+const AFTER_HELP: &str = "\
+Examples:
+  switchboard serve                                  run the hub on this machine
+  switchboard handle upper -- tr a-z A-Z             any program becomes an operation
+  switchboard call upper hello                       prints HELLO
+  switchboard subscribe 'home/#'                     print what is published below home/
+  switchboard publish home/lamp on                   tell everybody who subscribes
+
+Exit status:
+  0   done
+  1   Error: the caller's fault, or the responder failed; the same call would fail again
+  64  wrong arguments or configuration
+  69  no hub answers
+  75  Retry: it may work later
+
+Environment:
+  SWITCHBOARD_HUB          where the hub is, as --hub
+  SWITCHBOARD_CONFIG       the configuration file, as --config
+  SWITCHBOARD_SECTION_KEY  overrides `key` of [section] in the file: SWITCHBOARD_LOG_LEVEL=debug
+  NO_COLOR                 no colour in the log";
+
+/// One daemon through which programs talk, whatever they speak.
+///
+/// `switchboard serve` runs the hub. Programs connect to it, offer operations that others call, and publish messages
+/// that others subscribe to. The other commands are such programs themselves, for scripts and for people.
+#[derive(Debug, Parser)]
+#[command(name = "switchboard", version, after_long_help = AFTER_HELP, max_term_width = 110)]
+pub struct Cli {
+    /// Options of every command.
+    #[command(flatten)]
+    pub global: Global,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Options of every command.
+#[derive(Debug, Clone, Args)]
+pub struct Global {
+    /// Where the hub is: tcp://HOST:PORT, tls://HOST:PORT or unix://PATH
+    ///
+    /// Without it, the Unix socket `switchboard.sock` in the data directory if it is there, else
+    /// tcp://127.0.0.1:4700.
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "SWITCHBOARD_HUB",
+        hide_env_values = true,
+        global = true,
+        display_order = 900
+    )]
+    pub hub: Option<String>,
+}
+
+/// The commands that this build runs.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Commands that need no hub.
+    #[command(flatten)]
+    Tool(ToolCommand),
+}
+
+/// Commands that run a hub or talk to one.
+#[derive(Debug, Subcommand)]
+pub enum HubCommand {
+    /// Run the hub
+    Serve(serve::ServeArgs),
+    /// Call an operation and print its result
+    Call(calls::CallArgs),
+    /// Make any program an operation that others can call
+    Handle(calls::HandleArgs),
+    /// Publish a message to a topic
+    Publish(topics::PublishArgs),
+    /// Print the messages of topics as they are published
+    Subscribe(topics::SubscribeArgs),
+    /// List the operations that can be called
+    Ops(inspect::ListArgs),
+    /// List who is connected
+    Sessions(inspect::ListArgs),
+    /// Measure how many calls, messages or bytes a second go through a hub
+    Bench(bench::BenchArgs),
+}
+
+/// Commands that need no hub.
+#[derive(Debug, Subcommand)]
+pub enum ToolCommand {
+    /// Print the default configuration, check one, or show what is in effect
+    Config(tools::ConfigArgs),
+    /// Print a completion script for a shell
+    Completions(tools::CompletionsArgs),
+    /// Print the manual page, or write the pages of all commands
+    Man(tools::ManArgs),
+}

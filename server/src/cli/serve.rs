@@ -1,0 +1,107 @@
+//! Arguments of `serve`, and the settings they make.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueHint};
+
+use crate::{
+    config::{Setting, Sources, values::LogFormat},
+    units::Span,
+};
+
+const AFTER_HELP: &str = "\
+Everything has a default: without a file and without options the hub listens on tcp://127.0.0.1:4700 and on the
+Unix socket ./data/switchboard.sock.
+
+Whoever connects may do everything, for there are no accounts yet; so it listens on loopback and Unix sockets only.
+
+Options win over environment variables (SWITCHBOARD_SECTION_KEY), these over the file, the file over the defaults.
+`switchboard config default` prints a file with everything that can be set.
+
+SIGTERM and SIGINT let running calls end within the grace period; a second one stops at once.
+
+Examples:
+  switchboard serve
+  switchboard serve --listen tcp://127.0.0.1:5000 --listen unix:///run/switchboard/switchboard.sock
+  switchboard serve --listen tls://127.0.0.1:4743 --tls-self-signed
+  SWITCHBOARD_LOG_LEVEL=debug switchboard serve --config /etc/switchboard/switchboard.toml";
+
+/// `switchboard serve`
+#[derive(Debug, Clone, Default, Args)]
+#[command(after_long_help = AFTER_HELP)]
+pub struct ServeArgs {
+    /// Configuration file
+    ///
+    /// Without it, ./switchboard.toml, else /etc/switchboard/switchboard.toml, else none.
+    #[arg(long, value_name = "FILE", env = "SWITCHBOARD_CONFIG", hide_env_values = true, value_hint = ValueHint::FilePath)]
+    pub config: Option<PathBuf>,
+    /// Address to listen on, instead of the configured ones; may be given several times
+    ///
+    /// tcp://ADDRESS:PORT, tls://ADDRESS:PORT or unix://PATH, where {data} stands for the data directory. Port 0 lets
+    /// the system choose.
+    #[arg(long, value_name = "ADDR")]
+    pub listen: Vec<String>,
+    /// Folder of the daemon's own files
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub data: Option<String>,
+    /// Make a certificate at start, for trying out TLS
+    #[arg(long, conflicts_with_all = ["tls_cert", "tls_key"])]
+    pub tls_self_signed: bool,
+    /// PEM file of the certificate chain
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub tls_cert: Option<String>,
+    /// PEM file of the certificate's private key
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub tls_key: Option<String>,
+    /// How the log is written
+    #[arg(long, value_name = "FORMAT")]
+    pub log_format: Option<LogFormat>,
+    /// What is logged: off, error, warn, info, debug, trace, or a list like info,switchboard_hub=debug
+    #[arg(long, value_name = "LEVEL")]
+    pub log_level: Option<String>,
+    /// How long a stop waits for running calls, like 10s
+    #[arg(long, value_name = "TIME")]
+    pub grace: Option<Span>,
+}
+
+impl ServeArgs {
+    /// All sources of the daemon's configuration: these flags, this process's environment, the file.
+    pub fn sources(&self) -> Sources {
+        Sources {
+            flags: self.settings(),
+            ..Sources::of_process(self.config.clone())
+        }
+    }
+
+    /// What the flags set.
+    pub fn settings(&self) -> Vec<Setting> {
+        let text = |flag, section, key, value: &Option<String>| {
+            value
+                .as_ref()
+                .map(|value| Setting::flag(flag, section, key, value.as_str()))
+        };
+        let format = self.log_format.map(|format| match format {
+            LogFormat::Text => "text",
+            LogFormat::Json => "json",
+        });
+        let listen = (!self.listen.is_empty())
+            .then(|| Setting::flag("--listen", "gotalk", "listen", self.listen.clone()));
+        let self_signed = self
+            .tls_self_signed
+            .then(|| Setting::flag("--tls-self-signed", "tls", "self_signed", true));
+        [
+            listen,
+            text("--data", "server", "data", &self.data),
+            self_signed,
+            text("--tls-cert", "tls", "certificate", &self.tls_cert),
+            text("--tls-key", "tls", "key", &self.tls_key),
+            format.map(|format| Setting::flag("--log-format", "log", "format", format)),
+            text("--log-level", "log", "level", &self.log_level),
+            self.grace
+                .map(|grace| Setting::flag("--grace", "server", "grace", grace.to_string())),
+        ]
+        .into_iter()
+        .flatten()
+        .collect()
+    }
+}
