@@ -129,6 +129,12 @@ impl Deliveries {
         self.queue.poll_take_many(cx, batch, max)
     }
 
+    /// Waits until nothing more comes in, however much is unread, and tells why: for readers that are held up
+    /// elsewhere and must not miss that they were too slow. Cancel safe.
+    pub async fn closed(&mut self) -> Closed {
+        std::future::poll_fn(|cx| self.queue.poll_closed(cx)).await
+    }
+
     /// A delivery if one is there.
     ///
     /// # Errors

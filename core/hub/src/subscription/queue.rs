@@ -302,6 +302,10 @@ impl Queue {
         }
     }
 
+    pub(crate) fn poll_closed(&self, cx: &Context<'_>) -> Poll<Closed> {
+        self.state.lock().poll_end(cx)
+    }
+
     pub(crate) fn try_take(&self) -> Result<Option<Delivery>, Closed> {
         let mut state = self.state.lock();
         match (self.take(&mut state), state.closed) {
@@ -403,7 +407,7 @@ impl State {
         Some(item)
     }
 
-    /// Nothing is left: why, or the reader is woken when something comes.
+    /// Why nothing more comes in, or the reader is woken when something does.
     fn poll_end(&mut self, cx: &Context<'_>) -> Poll<Closed> {
         match self.closed {
             Some(reason) => Poll::Ready(reason),

@@ -165,6 +165,27 @@ fn latest_is_bounded_in_topics_and_bytes() {
 }
 
 #[tokio::test]
+async fn a_reader_that_takes_nothing_still_learns_that_it_was_too_slow() {
+    let mut pair = pair(Policy::Disconnect, 1);
+    assert!(pair.deliveries.closed().now_or_never().is_none());
+    assert!(matches!(pair.push("t", "1"), Push::Queued));
+    assert!(
+        pair.deliveries.closed().now_or_never().is_none(),
+        "full is not over"
+    );
+    let sink = pair.sink.clone();
+    let (closed, ()) = tokio::join!(pair.deliveries.closed(), async {
+        let mut wake = Vec::new();
+        let message = message(Publish::new("t", "2"));
+        assert!(matches!(sink.queue.push(ID, &message, &mut wake), Push::Over));
+        assert_eq!(wake.len(), 1, "the reader waits, and is woken");
+        wake.into_iter().for_each(Waker::wake);
+    });
+    assert_eq!(closed, Closed::TooSlow);
+    assert_eq!(pair.payloads(), ["1"], "nothing that was in is lost");
+}
+
+#[tokio::test]
 async fn disconnect_gives_what_is_there_and_then_the_reason() {
     let mut pair = pair(Policy::Disconnect, 2);
     let outcomes = ["1", "2", "3", "4"].map(|payload| pair.push("t", payload));
