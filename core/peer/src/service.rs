@@ -25,6 +25,10 @@ pub trait Service: Send + Sync + 'static {
     /// until it has ended: so their order is kept. It goes on with everything else meanwhile.
     fn notification(&self, peer: &Peer, name: Name, payload: Bytes) -> Option<BoxFuture<()>>;
 
+    /// The other side has said its last, by closing its half of the connection: it still gets the answers it is owed,
+    /// but answers nothing itself. Called at most once, before [`closed`](Self::closed).
+    fn half_closed(&self, _peer: &Peer) {}
+
     /// The connection has ended; called once, last.
     fn closed(&self, _peer: &Peer) {}
 }
@@ -36,6 +40,10 @@ impl<S: Service + ?Sized> Service for std::sync::Arc<S> {
 
     fn notification(&self, peer: &Peer, name: Name, payload: Bytes) -> Option<BoxFuture<()>> {
         (**self).notification(peer, name, payload)
+    }
+
+    fn half_closed(&self, peer: &Peer) {
+        (**self).half_closed(peer);
     }
 
     fn closed(&self, peer: &Peer) {

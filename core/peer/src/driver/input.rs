@@ -13,6 +13,7 @@ use super::{Driver, Phase, Transport};
 use crate::close::CloseReason;
 use crate::connection::Connection;
 use crate::cork::Cork;
+use crate::panics::caught;
 
 /// A connection reads this many bytes at a time at first, and again after it was idle.
 const READ_BYTES_MIN: usize = 1024;
@@ -124,6 +125,8 @@ impl<T: Transport> Driver<T> {
     fn on_end(&mut self) {
         self.input.open = false;
         self.input.release_memory();
+        // First of all: whoever hands calls on to the other side should stop now.
+        caught("half_closed", || self.service.half_closed(&self.peer()));
         let connection: &Connection = &self.connection;
         let lost = connection.lost();
         let waiters = connection.in_flight.lock().drain();
