@@ -87,7 +87,12 @@ pub fn choose(given: Option<&str>, data: &Path) -> Result<HubUrl, HubUrlError> {
 /// The data directory that a local daemon would use: of the configuration if there is a good one, else the default.
 /// A caller must not fail because a daemon's file is none of its business. Blocking: it reads that file.
 pub fn local_data_directory() -> PathBuf {
-    let loaded = config::load(&config::Sources::of_process(None));
+    let named = std::env::var_os("SWITCHBOARD_CONFIG").map(PathBuf::from);
+    data_directory(&config::Sources::of_process(named))
+}
+
+fn data_directory(sources: &config::Sources) -> PathBuf {
+    let loaded = config::load(sources);
     loaded.map_or_else(
         |_| config::raw::RawServer::default().data,
         |loaded| loaded.config.server.data,
@@ -142,5 +147,22 @@ mod tests {
         assert_eq!(chosen(None), Ok(format!("unix://{}", socket.display())));
         assert_eq!(chosen(Some("tcp://x:1")), Ok("tcp://x:1".into()));
         assert!(chosen(Some("x")).is_err());
+    }
+
+    #[test]
+    fn the_data_directory_is_the_daemons_or_the_default() {
+        let with = |text: &str| {
+            let environment = vec![("SWITCHBOARD_SERVER_DATA".to_owned(), text.to_owned())];
+            data_directory(&config::Sources {
+                environment,
+                ..config::Sources::default()
+            })
+        };
+        assert_eq!(with("/var/lib/switchboard"), Path::new("/var/lib/switchboard"));
+        assert_eq!(
+            with(""),
+            Path::new("./data"),
+            "what is wrong there is not a caller's business"
+        );
     }
 }

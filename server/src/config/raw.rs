@@ -103,7 +103,7 @@ impl Default for RawLimits {
         Self {
             connections: count(16_384),
             // Until there are accounts every peer is on this machine: one address has them all.
-            connections_per_address: Bound::AtMost(count(16_384)),
+            connections_per_address: Bound::Unlimited,
             new_connections_per_second_per_address: Bound::Unlimited,
             handshake_timeout: Span::from_secs(10),
             read_bytes_per_second: Bound::Unlimited,
@@ -126,7 +126,7 @@ pub struct RawTls {
     pub client_certificates: ClientCertificates,
     /// Make a certificate at start.
     pub self_signed: bool,
-    /// Names in that certificate.
+    /// Names in that certificate beside this machine's own.
     pub names: List,
 }
 
@@ -138,7 +138,7 @@ impl Default for RawTls {
             client_ca: None,
             client_certificates: ClientCertificates::Off,
             self_signed: false,
-            names: List::of(["localhost", "127.0.0.1", "::1"]),
+            names: List::default(),
         }
     }
 }
@@ -175,7 +175,7 @@ impl Default for RawGotalk {
     fn default() -> Self {
         Self {
             listen: List::of(["tcp://127.0.0.1:4700", "unix://{data}/switchboard.sock"]),
-            unix_mode: FileMode(0o660),
+            unix_mode: FileMode(0o600),
             proxy_protocol: false,
             proxy_trusted: List::default(),
             read_timeout: Span::from_secs(30),

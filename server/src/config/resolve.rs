@@ -1,12 +1,20 @@
 //! The second stage: from written values to run-time types, checking what one value alone cannot tell.
 
-use std::{path::PathBuf, time::Duration};
+use std::{
+    net::IpAddr,
+    num::{NonZeroU32, NonZeroU64, NonZeroUsize},
+    path::PathBuf,
+    time::Duration,
+};
+
+use switchboard_net::{
+    Address, Certificate, ClientCertificates, ConnectionLimits, IpNet, Limits, ProxyProtocol, TlsSettings,
+    UnixSettings, privilege::Privileges,
+};
 
 use super::{
-    address::{Address, Network},
-    raw::{
-        ClientCertificates, LogFormat, RawConfig, RawGotalk, RawHub, RawLimits, RawLog, RawServer, RawTls,
-    },
+    address,
+    raw::{self, LogFormat, RawConfig, RawGotalk, RawHub, RawLimits, RawLog, RawServer, RawTls},
 };
 use crate::{
     logging,
@@ -23,10 +31,12 @@ pub struct Config {
     pub server: Server,
     /// Its log.
     pub log: Log,
-    /// Limits of every door.
+    /// Limits over all doors.
     pub limits: Limits,
-    /// Certificates, if any door uses TLS.
-    pub tls: Option<Tls>,
+    /// Limits of each connection.
+    pub connection: ConnectionLimits,
+    /// What the TLS doors show and ask for, if there are any.
+    pub tls: Option<TlsSettings>,
     /// The gotalk door.
     pub gotalk: Gotalk,
     /// The hub.
@@ -40,12 +50,8 @@ pub struct Server {
     pub data: PathBuf,
     /// How long a stop waits for running calls.
     pub grace: Duration,
-    /// User (name or number) to become after binding.
-    pub user: Option<String>,
-    /// Group (name or number) to become after binding.
-    pub group: Option<String>,
-    /// Folder to lock the process into after binding.
-    pub chroot: Option<PathBuf>,
+    /// Whom to become after binding, and where; `None` to stay as started.
+    pub privileges: Option<Privileges>,
 }
 
 /// What is logged, and how.
@@ -59,77 +65,23 @@ pub struct Log {
     pub target: bool,
 }
 
-/// Limits of every door; `None` is unlimited.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Limits {
-    /// Connections at once, all doors together.
-    pub connections: u32,
-    /// Connections at once from one address.
-    pub connections_per_address: Option<u32>,
-    /// New connections a second from one address.
-    pub new_connections_per_second_per_address: Option<u32>,
-    /// From accept to the end of the handshakes; not zero.
-    pub handshake_timeout: Duration,
-    /// Bytes a second read from one connection; not zero.
-    pub read_bytes_per_second: Option<u64>,
-    /// Bytes a second written to one connection; not zero.
-    pub write_bytes_per_second: Option<u64>,
-}
-
-/// Certificates of the TLS doors.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Tls {
-    /// Who we are.
-    pub identity: Identity,
-    /// Who the clients must be.
-    pub clients: Clients,
-}
-
-/// Where our own certificate comes from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Identity {
-    /// PEM files.
-    Files {
-        /// The certificate chain.
-        certificate: PathBuf,
-        /// Its private key.
-        key: PathBuf,
-    },
-    /// Made at start, for trying out.
-    SelfSigned {
-        /// Host names and addresses it is made for; at least one.
-        names: Vec<String>,
-    },
-}
-
-/// What is asked of clients.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Clients {
-    /// Nothing.
-    Anonymous,
-    /// A certificate signed by one of these authorities, if they show one.
-    Optional(PathBuf),
-    /// A certificate signed by one of these authorities.
-    Required(PathBuf),
-}
-
 /// The gotalk door.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Gotalk {
-    /// Where it listens: at least one address, none twice, each loopback or a Unix socket.
+    /// Where it listens: at least one address, none twice, each loopback, a Unix socket or an inherited one.
     pub listen: Vec<Address>,
-    /// Permission bits of its Unix sockets.
-    pub unix_mode: u32,
-    /// Who sends PROXY headers; `None` if nobody does.
-    pub proxy_trusted: Option<Vec<Network>>,
+    /// Its Unix sockets.
+    pub unix: UnixSettings,
+    /// Whether proxies in front tell who the clients are; never on Unix sockets.
+    pub proxy: ProxyProtocol,
     /// Longest silence of a peer; longer than the heartbeat interval.
     pub read_timeout: Duration,
     /// Between two heartbeats to a peer; not zero.
     pub heartbeat_interval: Duration,
     /// Single requests of one connection that may run at once.
-    pub requests_in_flight: u32,
+    pub requests_in_flight: NonZeroU32,
     /// Streaming requests of one connection that may run at once.
-    pub streams_in_flight: u32,
+    pub streams_in_flight: NonZeroU32,
     /// Largest payload of one message in bytes.
     pub payload_max: usize,
     /// Bytes held for one connection; at least one payload.
@@ -144,13 +96,13 @@ pub struct Hub {
     /// Longest call; not zero.
     pub call_timeout: Duration,
     /// Sessions at once.
-    pub sessions: u32,
+    pub sessions: NonZeroU32,
     /// Operations that one session may serve.
-    pub operations_per_session: u32,
+    pub operations_per_session: NonZeroU32,
     /// Filters that one session may subscribe to.
-    pub subscriptions_per_session: u32,
+    pub subscriptions_per_session: NonZeroU32,
     /// Retained messages in all.
-    pub retained_messages: u32,
+    pub retained_messages: NonZeroU32,
     /// Bytes of retained messages in all.
     pub retained_bytes: usize,
 }
@@ -193,11 +145,9 @@ impl Faults {
         })
     }
 
-    fn name(&mut self, section: &'static str, key: &'static str, name: &Option<String>) -> Option<String> {
-        if name.as_deref() == Some("") {
-            self.tell(section, key, "is empty: leave the key out");
-        }
-        name.clone()
+    /// A count that fits this machine's memory addresses; on all we know it does.
+    fn count(number: NonZeroU32) -> NonZeroUsize {
+        NonZeroUsize::try_from(number).unwrap_or(NonZeroUsize::MAX)
     }
 }
 
@@ -206,14 +156,16 @@ pub(super) fn resolve(raw: &RawConfig) -> (Option<Config>, Vec<Fault>) {
     let mut faults = Faults(Vec::new());
     let server = resolve_server(&raw.server, &mut faults);
     let log = resolve_log(&raw.log, &mut faults);
-    let limits = resolve_limits(&raw.limits, &mut faults);
+    let limits = resolve_limits(&raw.limits);
+    let connection = resolve_connection(&raw.limits, &mut faults);
     let gotalk = resolve_gotalk(&raw.gotalk, &server, &mut faults);
-    let tls = resolve_tls(&raw.tls, &gotalk, &mut faults);
+    let tls = resolve_tls(&raw.tls, &server, &gotalk, &mut faults);
     let hub = resolve_hub(&raw.hub, &mut faults);
     let config = Config {
         server,
         log,
         limits,
+        connection,
         tls,
         gotalk,
         hub,
@@ -228,10 +180,27 @@ fn resolve_server(raw: &RawServer, faults: &mut Faults) -> Server {
     Server {
         data: raw.data.clone(),
         grace: raw.grace.0,
-        user: faults.name("server", "user", &raw.user),
-        group: faults.name("server", "group", &raw.group),
-        chroot: raw.chroot.clone(),
+        privileges: resolve_privileges(raw, faults),
     }
+}
+
+fn resolve_privileges(raw: &RawServer, faults: &mut Faults) -> Option<Privileges> {
+    for (key, name) in [("user", &raw.user), ("group", &raw.group)] {
+        if name.as_deref() == Some("") {
+            faults.tell("server", key, "is empty: leave the key out");
+        }
+    }
+    for (key, is_set) in [("group", raw.group.is_some()), ("chroot", raw.chroot.is_some())] {
+        if is_set && raw.user.is_none() {
+            faults.tell("server", key, "needs `user` too: root gives nothing up by it");
+        }
+    }
+    let user = raw.user.clone()?;
+    Some(Privileges {
+        user,
+        group: raw.group.clone(),
+        chroot: raw.chroot.clone(),
+    })
 }
 
 fn resolve_log(raw: &RawLog, faults: &mut Faults) -> Log {
@@ -245,36 +214,43 @@ fn resolve_log(raw: &RawLog, faults: &mut Faults) -> Log {
     }
 }
 
-fn resolve_limits(raw: &RawLimits, faults: &mut Faults) -> Limits {
+fn resolve_limits(raw: &RawLimits) -> Limits {
+    Limits {
+        connections_max: Faults::count(raw.connections),
+        connections_per_address_max: raw.connections_per_address.limit().map(Faults::count),
+        new_connections_per_second: raw.new_connections_per_second_per_address.limit(),
+    }
+}
+
+fn resolve_connection(raw: &RawLimits, faults: &mut Faults) -> ConnectionLimits {
     let mut rate = |key, bound: Bound<ByteSize>| {
-        let limit = bound.limit().map(|size| size.0);
-        if limit == Some(0) {
+        let limit = bound.limit()?;
+        let rate = NonZeroU64::new(limit.0);
+        if rate.is_none() {
             faults.tell("limits", key, "must be larger than zero, or \"unlimited\"");
         }
-        limit
+        rate
     };
-    Limits {
-        connections: raw.connections.get(),
-        connections_per_address: raw.connections_per_address.limit().map(u32::from),
-        new_connections_per_second_per_address: raw
-            .new_connections_per_second_per_address
-            .limit()
-            .map(u32::from),
+    ConnectionLimits {
         read_bytes_per_second: rate("read_bytes_per_second", raw.read_bytes_per_second),
         write_bytes_per_second: rate("write_bytes_per_second", raw.write_bytes_per_second),
         handshake_timeout: faults.not_zero("limits", "handshake_timeout", raw.handshake_timeout),
+        ..ConnectionLimits::default()
     }
 }
 
 fn resolve_gotalk(raw: &RawGotalk, server: &Server, faults: &mut Faults) -> Gotalk {
     let gotalk = Gotalk {
         listen: resolve_listen(raw, server, faults),
-        unix_mode: raw.unix_mode.0,
-        proxy_trusted: resolve_proxy(raw, faults),
+        unix: UnixSettings {
+            mode: raw.unix_mode.0,
+            ..UnixSettings::default()
+        },
+        proxy: resolve_proxy(raw, faults),
         read_timeout: faults.not_zero("gotalk", "read_timeout", raw.read_timeout),
         heartbeat_interval: faults.not_zero("gotalk", "heartbeat_interval", raw.heartbeat_interval),
-        requests_in_flight: raw.requests_in_flight.get(),
-        streams_in_flight: raw.streams_in_flight.get(),
+        requests_in_flight: raw.requests_in_flight,
+        streams_in_flight: raw.streams_in_flight,
         payload_max: faults.size("gotalk", "payload_max", raw.payload_max),
         buffered_max: faults.size("gotalk", "buffered_max", raw.buffered_max),
         stream_buffer: faults.size("gotalk", "stream_buffer", raw.stream_buffer),
@@ -306,8 +282,8 @@ fn resolve_gotalk(raw: &RawGotalk, server: &Server, faults: &mut Faults) -> Gota
 fn resolve_listen(raw: &RawGotalk, server: &Server, faults: &mut Faults) -> Vec<Address> {
     let mut addresses: Vec<Address> = Vec::new();
     for text in &raw.listen.0 {
-        match Address::listen(text, &server.data) {
-            Ok(address) if addresses.contains(&address) && !address.is_any_port() => {
+        match address::listen(text, &server.data) {
+            Ok(address) if addresses.contains(&address) && !address::is_any_port(&address) => {
                 faults.tell("gotalk", "listen", format!("`{text}` stands there twice"));
             }
             Ok(address) => addresses.push(address),
@@ -320,29 +296,40 @@ fn resolve_listen(raw: &RawGotalk, server: &Server, faults: &mut Faults) -> Vec<
     addresses
 }
 
-fn resolve_proxy(raw: &RawGotalk, faults: &mut Faults) -> Option<Vec<Network>> {
-    let mut networks = Vec::new();
+fn resolve_proxy(raw: &RawGotalk, faults: &mut Faults) -> ProxyProtocol {
+    let mut trusted = Vec::new();
     for text in &raw.proxy_trusted.0 {
-        match text.parse() {
-            Ok(network) => networks.push(network),
-            Err(message) => faults.tell("gotalk", "proxy_trusted", message),
+        match text
+            .parse::<IpNet>()
+            .or_else(|_| text.parse::<IpAddr>().map(IpNet::from))
+        {
+            Ok(network) => trusted.push(network),
+            Err(_) => {
+                let message =
+                    format!("`{text}` is no network: write an IP address or a range like 10.0.0.0/8");
+                faults.tell("gotalk", "proxy_trusted", message);
+            }
         }
     }
     if raw.proxy_protocol && raw.proxy_trusted.0.is_empty() {
         let message = "is empty: with proxy_protocol, name the proxies, or anybody could claim any address";
         faults.tell("gotalk", "proxy_trusted", message);
     }
-    raw.proxy_protocol.then_some(networks)
+    if raw.proxy_protocol {
+        ProxyProtocol::Required { trusted }
+    } else {
+        ProxyProtocol::Off
+    }
 }
 
-fn resolve_tls(raw: &RawTls, gotalk: &Gotalk, faults: &mut Faults) -> Option<Tls> {
-    let identity = resolve_identity(raw, faults);
+fn resolve_tls(raw: &RawTls, server: &Server, gotalk: &Gotalk, faults: &mut Faults) -> Option<TlsSettings> {
+    let certificate = resolve_certificate(raw, server, faults);
     let clients = resolve_clients(raw, faults);
     let door = gotalk
         .listen
         .iter()
         .any(|address| matches!(address, Address::Tls(_)));
-    match (&identity, door) {
+    match (&certificate, door) {
         (None, true) if raw.certificate.is_none() && raw.key.is_none() => {
             let message = "a tls:// address needs `certificate` and `key` in [tls], or `self_signed = true` \
                            (--tls-self-signed) for trying out";
@@ -360,68 +347,73 @@ fn resolve_tls(raw: &RawTls, gotalk: &Gotalk, faults: &mut Faults) -> Option<Tls
         }
         _ => {}
     }
-    identity.map(|identity| Tls { identity, clients })
+    // gotalk has no name in the ALPN registry.
+    certificate.map(|certificate| TlsSettings {
+        certificate,
+        clients,
+        alpn: Vec::new(),
+    })
 }
 
-fn resolve_identity(raw: &RawTls, faults: &mut Faults) -> Option<Identity> {
-    match (raw.self_signed, &raw.certificate, &raw.key) {
-        (false, Some(certificate), Some(key)) => Some(Identity::Files {
-            certificate: certificate.clone(),
-            key: key.clone(),
-        }),
+fn resolve_certificate(raw: &RawTls, server: &Server, faults: &mut Faults) -> Option<Certificate> {
+    let fault = match (raw.self_signed, &raw.certificate, &raw.key) {
+        (false, None, None) => return None,
+        (false, Some(chain), Some(key)) => {
+            return Some(Certificate::Files {
+                chain: chain.clone(),
+                key: key.clone(),
+            });
+        }
         (true, None, None) => {
-            if raw.names.0.is_empty() {
-                faults.tell("tls", "names", "is empty: a self-signed certificate needs a name");
-            }
-            Some(Identity::SelfSigned {
+            // Kept, so that clients which were given it know the daemon again after a restart.
+            let directory = Some(server.data.clone());
+            return Some(Certificate::SelfSigned {
                 names: raw.names.0.clone(),
-            })
+                directory,
+            });
         }
-        (false, None, None) => None,
-        (true, ..) => {
-            faults.tell(
-                "tls",
-                "self_signed",
-                "does not go with certificate and key: choose one",
-            );
-            None
-        }
-        (false, Some(_), None) => {
-            faults.tell("tls", "certificate", "needs its key: set `key` too");
-            None
-        }
-        (false, None, Some(_)) => {
-            faults.tell("tls", "key", "needs its certificate: set `certificate` too");
-            None
-        }
-    }
+        (true, ..) => ("self_signed", "does not go with certificate and key: choose one"),
+        (false, Some(_), None) => ("certificate", "needs its key: set `key` too"),
+        (false, None, Some(_)) => ("key", "needs its certificate: set `certificate` too"),
+    };
+    faults.tell("tls", fault.0, fault.1);
+    None
 }
 
-fn resolve_clients(raw: &RawTls, faults: &mut Faults) -> Clients {
-    match (raw.client_certificates, &raw.client_ca) {
-        (ClientCertificates::Off, None) => Clients::Anonymous,
-        (ClientCertificates::Optional, Some(ca)) => Clients::Optional(ca.clone()),
-        (ClientCertificates::Required, Some(ca)) => Clients::Required(ca.clone()),
-        (ClientCertificates::Off, Some(_)) => {
-            let message = "has no effect: set client_certificates to \"optional\" or \"required\" too";
-            faults.tell("tls", "client_ca", message);
-            Clients::Anonymous
+fn resolve_clients(raw: &RawTls, faults: &mut Faults) -> ClientCertificates {
+    use raw::ClientCertificates as Written;
+    let fault = match (raw.client_certificates, &raw.client_ca) {
+        (Written::Off, None) => return ClientCertificates::Off,
+        (Written::Optional, Some(ca)) => {
+            return ClientCertificates::Optional {
+                authorities: ca.clone(),
+            };
         }
-        (_, None) => {
-            let message = "needs client_ca: the file of the authorities that sign clients";
-            faults.tell("tls", "client_certificates", message);
-            Clients::Anonymous
+        (Written::Required, Some(ca)) => {
+            return ClientCertificates::Required {
+                authorities: ca.clone(),
+            };
         }
-    }
+        (Written::Off, Some(_)) => (
+            "client_ca",
+            "has no effect: set client_certificates to \"optional\" or \"required\" too",
+        ),
+        (_, None) => (
+            "client_certificates",
+            "needs client_ca: the file of the authorities that sign clients",
+        ),
+    };
+    faults.tell("tls", fault.0, fault.1);
+    ClientCertificates::Off
 }
 
 fn resolve_hub(raw: &RawHub, faults: &mut Faults) -> Hub {
     Hub {
         call_timeout: faults.not_zero("hub", "call_timeout", raw.call_timeout),
-        sessions: raw.sessions.get(),
-        operations_per_session: raw.operations_per_session.get(),
-        subscriptions_per_session: raw.subscriptions_per_session.get(),
-        retained_messages: raw.retained_messages.get(),
+        sessions: raw.sessions,
+        operations_per_session: raw.operations_per_session,
+        subscriptions_per_session: raw.subscriptions_per_session,
+        retained_messages: raw.retained_messages,
         retained_bytes: faults.size("hub", "retained_bytes", raw.retained_bytes),
     }
 }
