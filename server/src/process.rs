@@ -1,6 +1,6 @@
 //! Runs a program for one call: payload on stdin, result from stdout, the verdict from its exit status.
 //!
-//! The program runs in a process group of its own, watched by a task of its own ([`supervisor`]), so that nothing it
+//! The program runs in a process group of its own, watched by a task of its own, so that nothing it
 //! starts outlives the call, whatever happens to the caller: a cancellation, a passed deadline or a dropped future
 //! first asks the group to stop (SIGTERM) and after [`GRACE`] ends it (SIGKILL).
 //!
