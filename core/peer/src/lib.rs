@@ -1,5 +1,6 @@
 //! A gotalk peer on any byte stream: requests, streams and notifications, in both directions, over one connection.
 
+mod at_hub;
 mod call;
 mod cancel;
 mod close;
@@ -25,6 +26,9 @@ mod serve;
 mod service;
 mod wire_parts;
 
+pub use at_hub::{
+    AtHub, DeliveryPolicy, HubOperation, HubSession, HubStats, Login, PublishOptions, Published, ServeOptions, WhoAmI,
+};
 pub use call::CallBuilder;
 pub use close::CloseReason;
 pub use connect::{ConnectError, Connector, DEFAULT_PORT, Url, UrlError, connect, tls_with_roots};
