@@ -48,7 +48,7 @@ enum Command {
 #[derive(Clone, Debug, clap::Args)]
 struct EchoOptions {
     /// Peers to compare; the first is compared with the others.
-    #[arg(long, value_enum, value_delimiter = ',', default_values_t = [Name::Tarpc, Name::TarpcInline, Name::Tonic])]
+    #[arg(long, value_enum, value_delimiter = ',', default_values_t = [Name::Switchboard, Name::Tarpc, Name::TarpcInline, Name::Tonic])]
     contenders: Vec<Name>,
     /// Kinds of socket.
     #[arg(long, value_enum, value_delimiter = ',', default_values_t = [Transport::Tcp, Transport::Unix])]

@@ -3,6 +3,7 @@
 //! A new side is a module with a type that implements [`Contender`], a variant of [`Name`], and a line in
 //! each of the two matches here.
 
+mod switchboard;
 mod tarpc;
 mod tonic;
 
@@ -35,6 +36,8 @@ pub trait Echo: Clone + Send + 'static {
 /// The peers that can be compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Name {
+    /// Switchboard's peers.
+    Switchboard,
     /// tarpc with its serde transport and bincode, each request a task, as its documentation shows.
     Tarpc,
     /// The same, all requests of a connection in one task.
@@ -46,6 +49,7 @@ pub enum Name {
 impl fmt::Display for Name {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
+            Self::Switchboard => "switchboard",
             Self::Tarpc => "tarpc",
             Self::TarpcInline => "tarpc-inline",
             Self::Tonic => "tonic",
@@ -57,6 +61,7 @@ impl Name {
     /// Answers as this contender on `listener` until the process ends.
     pub async fn serve(self, listener: Listener) -> Result<()> {
         match self {
+            Self::Switchboard => switchboard::Switchboard::serve(listener).await,
             Self::Tarpc => tarpc::Tarpc::serve(listener).await,
             Self::TarpcInline => tarpc::TarpcInline::serve(listener).await,
             Self::Tonic => tonic::Tonic::serve(listener).await,
@@ -66,6 +71,7 @@ impl Name {
     /// Opens the connections of `shape` to `address`, ready to be measured round by round.
     pub async fn load(self, address: &Address, shape: Shape, payload: Bytes) -> Result<Box<dyn Round>> {
         match self {
+            Self::Switchboard => open::<switchboard::Switchboard>(address, shape, payload).await,
             Self::Tarpc => open::<tarpc::Tarpc>(address, shape, payload).await,
             Self::TarpcInline => open::<tarpc::TarpcInline>(address, shape, payload).await,
             Self::Tonic => open::<tonic::Tonic>(address, shape, payload).await,
@@ -76,6 +82,7 @@ impl Name {
     /// The first bytes a client of this protocol sends: what an idle connection has said.
     pub fn greeting(self) -> Greeting {
         match self {
+            Self::Switchboard => switchboard::GREETING,
             Self::Tarpc | Self::TarpcInline => Greeting {
                 bytes: b"",
                 answered: false,

@@ -29,7 +29,7 @@ const OTHER_FILES: u64 = 256;
 #[derive(Clone, Debug, clap::Args)]
 pub struct Options {
     /// Servers to look at.
-    #[arg(long, value_enum, value_delimiter = ',', default_values_t = [Name::Tarpc, Name::Tonic])]
+    #[arg(long, value_enum, value_delimiter = ',', default_values_t = [Name::Switchboard, Name::Tarpc, Name::Tonic])]
     pub contenders: Vec<Name>,
     /// Connections to open.
     #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(1..))]

@@ -2,6 +2,7 @@
 
 mod framed;
 mod raw;
+mod switchboard;
 
 use std::fmt;
 use std::time::{Duration, Instant};
@@ -24,6 +25,8 @@ pub trait Burst: Send {
 /// What can be compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Name {
+    /// Notifications between Switchboard's peers.
+    Switchboard,
     /// Length-prefixed messages written through a buffer of 64 KiB.
     Raw,
     /// Length-prefixed messages through tokio-util's `LengthDelimitedCodec` at both ends.
@@ -35,6 +38,7 @@ pub enum Name {
 impl fmt::Display for Name {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
+            Self::Switchboard => "switchboard",
             Self::Raw => "raw",
             Self::Framed => "framed",
             Self::RawUnbuffered => "raw-unbuffered",
@@ -46,6 +50,7 @@ impl Name {
     /// Counts messages on `listener` until the process ends.
     pub async fn serve(self, listener: Listener) -> Result<()> {
         match self {
+            Self::Switchboard => switchboard::serve_counting(listener).await,
             Self::Raw | Self::RawUnbuffered => raw::serve(listener).await,
             Self::Framed => framed::serve(listener).await,
         }
@@ -54,6 +59,7 @@ impl Name {
     async fn connect(self, address: &Address) -> Result<Box<dyn Burst>> {
         let stream = address.connect().await?;
         Ok(match self {
+            Self::Switchboard => Box::new(switchboard::sender(stream).await?),
             Self::Raw => Box::new(raw::buffered(stream)),
             Self::Framed => Box::new(framed::sender(stream)),
             Self::RawUnbuffered => Box::new(raw::unbuffered(stream)),
@@ -65,7 +71,7 @@ impl Name {
 #[derive(Clone, Debug, clap::Args)]
 pub struct Options {
     /// Sides to compare; the first is compared with the others.
-    #[arg(long, value_enum, value_delimiter = ',', default_values_t = [Name::Raw, Name::Framed, Name::RawUnbuffered])]
+    #[arg(long, value_enum, value_delimiter = ',', default_values_t = [Name::Switchboard, Name::Raw, Name::Framed, Name::RawUnbuffered])]
     pub contenders: Vec<Name>,
     /// Kinds of socket.
     #[arg(long, value_enum, value_delimiter = ',', default_values_t = [Transport::Tcp, Transport::Unix])]

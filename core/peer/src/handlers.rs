@@ -22,6 +22,7 @@ use crate::service::{BoxFuture, Request, Service};
 /// The name under which the handler of everything else is kept. On the wire it is a name like any other.
 const FALLBACK: &str = "";
 
+type ByName<H> = HashMap<Name, H, foldhash::fast::RandomState>;
 type RequestHandler = Arc<dyn Fn(Context, Body, Replier) -> BoxFuture<()> + Send + Sync>;
 type NotificationHandler = Arc<dyn Fn(Context, Bytes) -> BoxFuture<()> + Send + Sync>;
 
@@ -34,8 +35,8 @@ type NotificationHandler = Arc<dyn Fn(Context, Bytes) -> BoxFuture<()> + Send + 
 /// A clone is a cheap copy of its own. A [`child`](Self::child) looks first in itself, then in its parent.
 #[derive(Clone, Default)]
 pub struct Handlers {
-    requests: HashMap<Name, RequestHandler>,
-    notifications: HashMap<Name, NotificationHandler>,
+    requests: ByName<RequestHandler>,
+    notifications: ByName<NotificationHandler>,
     parent: Option<Arc<Handlers>>,
 }
 
@@ -204,7 +205,7 @@ impl Handlers {
         all
     }
 
-    fn find<H>(&self, name: &str, of: fn(&Self) -> &HashMap<Name, H>) -> Option<&H> {
+    fn find<H>(&self, name: &str, of: fn(&Self) -> &ByName<H>) -> Option<&H> {
         let scopes = || std::iter::successors(Some(self), |scope| scope.parent.as_deref());
         // A specific handler wins over any fallback, however near.
         scopes()
