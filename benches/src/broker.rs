@@ -4,6 +4,7 @@
 //! of the matches here.
 
 mod nats;
+mod switchboard;
 
 pub use nats::binary as nats_binary;
 
@@ -37,6 +38,8 @@ pub trait Broker {
 /// The daemons that can be compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Name {
+    /// `switchboard serve`, with core/peer at both ends.
+    Switchboard,
     /// `nats-server`, with async-nats at both ends.
     Nats,
 }
@@ -44,6 +47,7 @@ pub enum Name {
 impl fmt::Display for Name {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
+            Self::Switchboard => "switchboard",
             Self::Nats => "nats",
         })
     }
@@ -53,6 +57,7 @@ impl Name {
     /// Starts the daemon.
     pub async fn start(self) -> Result<Process> {
         match self {
+            Self::Switchboard => switchboard::Switchboard::start().await,
             Self::Nats => nats::Nats::start().await,
         }
     }
@@ -60,15 +65,22 @@ impl Name {
     /// Answers echoes through the daemon at `address`; calls `ready` once calls reach it.
     pub async fn respond(self, address: &Address, ready: impl FnOnce()) -> Result<()> {
         match self {
+            Self::Switchboard => switchboard::Switchboard::respond(address, ready).await,
             Self::Nats => nats::Nats::respond(address, ready).await,
         }
     }
 
     async fn load(self, address: &Address, in_flight: usize, payload: Bytes) -> Result<Box<dyn Round>> {
-        let client = match self {
-            Self::Nats => nats::Nats::connect(address).await?,
-        };
-        Ok(Box::new(Load::new(vec![client], in_flight, payload)))
+        Ok(match self {
+            Self::Switchboard => {
+                let client = switchboard::Switchboard::connect(address).await?;
+                Box::new(Load::new(vec![client], in_flight, payload))
+            }
+            Self::Nats => {
+                let client = nats::Nats::connect(address).await?;
+                Box::new(Load::new(vec![client], in_flight, payload))
+            }
+        })
     }
 }
 
@@ -76,7 +88,7 @@ impl Name {
 #[derive(Clone, Debug, clap::Args)]
 pub struct Options {
     /// Daemons to compare; the first is compared with the others.
-    #[arg(long, value_enum, value_delimiter = ',', default_values_t = [Name::Nats])]
+    #[arg(long, value_enum, value_delimiter = ',', default_values_t = [Name::Switchboard, Name::Nats])]
     pub brokers: Vec<Name>,
     /// Calls in flight on the caller's one connection.
     #[arg(long, value_delimiter = ',', default_values_t = [1, 64, 1024])]

@@ -1,0 +1,58 @@
+//! Switchboard's daemon as it comes, its peer library at both ends.
+
+use anyhow::{Context, Result, bail};
+use bytes::Bytes;
+use switchboard_peer::{Handlers, Peer, ServeOptions, connect};
+use tokio::process::Command;
+
+use super::Broker;
+use crate::address::Address;
+use crate::contender::Echo;
+use crate::process::{Announces, Process};
+
+/// The operation both ends agree on.
+const OPERATION: &str = "bench.echo";
+
+/// Names the daemon's binary; the one in `PATH` is used where it is not set.
+pub const BINARY_VARIABLE: &str = "SWITCHBOARD";
+
+/// The Switchboard side.
+pub struct Switchboard;
+
+impl Broker for Switchboard {
+    type Client = HubCaller;
+
+    async fn start() -> Result<Process> {
+        let data = std::env::temp_dir().join(format!("switchboard-bench-{}", std::process::id()));
+        let mut command = Command::new(std::env::var(BINARY_VARIABLE).unwrap_or_else(|_| "switchboard".to_owned()));
+        command.args(["serve", "--listen", "tcp://127.0.0.1:0", "--data"]).arg(data);
+        Process::start(command, Announces::Stdout, |line| {
+            let (_, socket) = line.split_once("tcp://")?;
+            Some(Address::Tcp(socket.trim().parse().ok()?))
+        })
+        .await
+        .context("starting `switchboard serve`")
+    }
+
+    async fn respond(address: &Address, ready: impl FnOnce()) -> Result<()> {
+        let handlers = Handlers::new().handle_raw(OPERATION, |_, payload| async { Ok(payload) });
+        let peer = connect(&address.to_string(), handlers).await?;
+        peer.at_hub().serve(&[OPERATION], ServeOptions::default()).await?;
+        ready();
+        bail!("the daemon is gone: {}", peer.closed().await)
+    }
+
+    async fn connect(address: &Address) -> Result<HubCaller> {
+        Ok(HubCaller(connect(&address.to_string(), Handlers::new()).await?))
+    }
+}
+
+/// The asking end.
+#[derive(Clone)]
+pub struct HubCaller(Peer);
+
+impl Echo for HubCaller {
+    async fn echo(&mut self, payload: Bytes) -> Result<Bytes> {
+        Ok(self.0.request_raw(OPERATION, payload).await?)
+    }
+}
