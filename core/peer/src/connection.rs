@@ -68,6 +68,8 @@ pub(crate) struct Waiter {
     pub(crate) answer: Option<Answer>,
     /// The task that sends the body, if that is a stream.
     body: Option<BodyTask>,
+    /// The body is a stream whose end was not sent.
+    unended: bool,
 }
 
 #[derive(Debug)]
@@ -176,7 +178,7 @@ impl Connection {
         reply: Replier,
     ) -> PartSender {
         let id = match self.enter(reply, deadline) {
-            Some(id) if self.start(id, self.outbox.push(Head::StreamRequest { id, operation }, first)) => id,
+            Some(id) if self.start_stream(id, operation, first) => id,
             _ => return crate::parts::parts(0).0,
         };
         PartSender(Target::Wire(WireParts::Request {
@@ -193,8 +195,7 @@ impl Connection {
         mut parts: PartReceiver,
         caller: Option<Bytes>,
     ) {
-        let head = Head::StreamRequest { id, operation };
-        if !self.start(id, self.outbox.push(head, &caller.unwrap_or_default())) {
+        if !self.start_stream(id, operation, &caller.unwrap_or_default()) {
             return;
         }
         let mut sender = PartSender(Target::Wire(WireParts::Request {
@@ -229,6 +230,7 @@ impl Connection {
             Waiter {
                 answer: Some(Answer::Awaited(reply)),
                 body: None,
+                unended: false,
             },
             deadline,
         )?;
@@ -270,6 +272,31 @@ impl Connection {
         false
     }
 
+    /// The same for a call whose body follows.
+    fn start_stream(&self, id: RequestId, operation: &str, first: &Bytes) -> bool {
+        if let Some(waiter) = self.in_flight.lock().waiter_mut(id) {
+            waiter.unended = true;
+        }
+        self.start(id, self.outbox.push(Head::StreamRequest { id, operation }, first))
+    }
+
+    /// Ends the body of a call. Once the call is over that says nothing: whoever answered wants no more parts, and the
+    /// reference closes the connection at one.
+    pub(crate) fn end_body(&self, id: RequestId) {
+        let unended = match self.in_flight.lock().waiter_mut(id) {
+            Some(waiter) => std::mem::take(&mut waiter.unended),
+            None => false,
+        };
+        if unended {
+            self.push_body_end(id);
+        }
+    }
+
+    fn push_body_end(&self, id: RequestId) {
+        // A closed connection has nobody left to tell.
+        let _ = self.outbox.push(Head::StreamPart { id }, &Bytes::new());
+    }
+
     /// The fault of a call whose connection is gone.
     pub(crate) fn lost(&self) -> Fault {
         let why = self
@@ -285,8 +312,8 @@ impl Connection {
     /// The caller gave its call up: nobody waits for the answer any more.
     pub(crate) fn abandon(&self, id: RequestId) {
         let waiter = self.in_flight.lock().remove(id);
-        if waiter.is_some() {
-            self.tell_cancelled(id);
+        if let Some(waiter) = waiter {
+            self.tell_cancelled(id, &waiter);
         }
     }
 
@@ -297,15 +324,22 @@ impl Connection {
             // The body's own task is running this: it ends by itself.
             waiter.body = None;
             self.tell(id);
+            if waiter.unended {
+                self.push_body_end(id);
+            }
             // The body's own task may run this: it has nothing more to say, so being aborted does no harm.
             waiter.fault(fault);
         }
     }
 
-    /// Tells the other side, if it understands, that a call was given up.
-    pub(crate) fn tell_cancelled(&self, id: RequestId) {
+    /// Tells the other side that the call of this waiter was given up, as far as it understands that; at least it
+    /// waits for no more of the body.
+    pub(crate) fn tell_cancelled(&self, id: RequestId, waiter: &Waiter) {
         if self.knows_cancel.load(Ordering::Relaxed) {
             self.tell(id);
+        }
+        if waiter.unended {
+            self.push_body_end(id);
         }
     }
 

@@ -181,13 +181,11 @@ impl WireParts {
                 ended,
             } => {
                 *ended = true;
-                if let Err(fault) = end {
+                match end {
+                    Ok(()) => connection.end_body(*id),
                     // The wire cannot say that a request body failed: the call is withdrawn instead.
-                    connection.withdraw(*id, fault);
+                    Err(fault) => connection.withdraw(*id, fault),
                 }
-                let _ = connection
-                    .outbox
-                    .push(Head::StreamPart { id: *id }, &Bytes::new());
             }
         }
     }

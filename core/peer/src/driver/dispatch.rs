@@ -225,8 +225,10 @@ impl<T: Transport> Driver<T> {
             return;
         };
         if parts.push(payload).is_err() {
-            drop(self.connection.in_flight.lock().remove(id));
-            self.connection.tell_cancelled(id);
+            let waiter = self.connection.in_flight.lock().remove(id);
+            if let Some(waiter) = waiter {
+                self.connection.tell_cancelled(id, &waiter);
+            }
             return;
         }
         let full = parts.poll_room(cx).is_pending();
@@ -268,7 +270,7 @@ impl<T: Transport> Driver<T> {
     pub(super) fn give_up_result(&self, id: RequestId) {
         let waiter = self.connection.in_flight.lock().remove(id);
         if let Some(waiter) = waiter {
-            self.connection.tell_cancelled(id);
+            self.connection.tell_cancelled(id, &waiter);
             waiter.fault(Fault::retry(
                 RETRY_WAIT,
                 "the streamed result was not read in time",

@@ -132,7 +132,7 @@ impl<T: Transport> Driver<T> {
     fn expire_calls(&self, now: Instant) {
         let expired = self.connection.in_flight.lock().expire(now);
         for (id, waiter) in expired {
-            self.connection.tell_cancelled(id);
+            self.connection.tell_cancelled(id, &waiter);
             waiter.fault(Fault::retry(
                 Duration::ZERO,
                 "the deadline of the call has passed",
