@@ -1,7 +1,9 @@
 //! Reads the recorded conversations in `core/wire/tests/vectors`; its README describes the files.
 //!
 //! Tests of other crates include this file with `#[path]`; `FOLDER` is right for every crate of `core`.
+#![allow(dead_code, reason = "each test program uses a part")]
 
+use std::ops::Range;
 use std::path::Path;
 
 use serde::Deserialize;
@@ -13,6 +15,12 @@ pub const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../wire/tests/vec
 #[derive(Deserialize)]
 pub struct Vector {
     pub name: String,
+    /// The program at each end.
+    pub server: String,
+    pub client: String,
+    /// The scheduler decided the order of the messages.
+    #[serde(default)]
+    pub order_may_vary: bool,
     pub messages: Vec<Sent>,
 }
 
@@ -24,6 +32,8 @@ pub struct Sent {
     opcode: Option<String>,
     bytes_hex: String,
     payload_repeat: Option<Repeat>,
+    #[serde(default)]
+    redact: Vec<Redacted>,
 }
 
 /// Who did it.
@@ -38,6 +48,12 @@ pub enum Side {
 struct Repeat {
     unit_hex: String,
     count: usize,
+}
+
+#[derive(Deserialize)]
+struct Redacted {
+    offset: usize,
+    length: usize,
 }
 
 impl Vector {
@@ -82,6 +98,12 @@ impl Sent {
             bytes.extend(const_hex::decode(unit_hex).expect("hex").repeat(*count));
         }
         bytes
+    }
+
+    /// Where its bytes depend on the clock or on chance.
+    pub fn redacted(&self) -> Vec<Range<usize>> {
+        let range = |redacted: &Redacted| redacted.offset..redacted.offset + redacted.length;
+        self.redact.iter().map(range).collect()
     }
 }
 
