@@ -1,1 +1,1 @@
-//! Being laid.
+#![doc = include_str!("../README.md")]
