@@ -14,6 +14,7 @@ mod handlers;
 mod handshake;
 mod in_flight;
 mod in_service;
+mod keep_alive;
 mod options;
 mod outbox;
 mod panics;
@@ -27,7 +28,8 @@ mod service;
 mod wire_parts;
 
 pub use at_hub::{
-    AtHub, DeliveryPolicy, HubOperation, HubSession, HubStats, Login, PublishOptions, Published, ServeOptions, WhoAmI,
+    AtHub, DeliveryPolicy, HubOperation, HubSession, HubStats, Login, PublishOptions, Published,
+    ServeOptions, WhoAmI,
 };
 pub use call::CallBuilder;
 pub use close::CloseReason;
@@ -37,6 +39,9 @@ pub use driver::Transport;
 pub use fault::{ErrorKind, Fault};
 pub use handlers::Handlers;
 pub use handshake::HandshakeError;
+pub use keep_alive::{
+    BackOff, Ended, GiveUp, KeepAlive, KeepAliveOptions, KeptCall, Presence, Setback, State, Subscription,
+};
 pub use options::{Limits, Options};
 pub use parts::{PartReceiver, PartSender, Unread, parts};
 pub use peer::{Peer, Side};
