@@ -40,9 +40,10 @@ impl Bodies {
         }
     }
 
-    /// Whether a body with this id is coming in.
+    /// Whether a body with this id is coming in that somebody reads. One that nobody reads any more may never have
+    /// been ended, and does not keep its id.
     pub(super) fn has(&self, id: RequestId) -> bool {
-        self.streams.contains_key(&id)
+        self.streams.get(&id).is_some_and(|sender| !sender.is_unread())
     }
 
     /// Whether another body may come in.
