@@ -68,15 +68,10 @@ async fn main() -> anyhow::Result<()> {
         limits,
         ..Options::default()
     };
+    let start = |pipe, side, handlers, options| Peer::start(pipe, side, handlers, options, Caller::default());
     let (client, _server) = tokio::try_join!(
-        Peer::start(
-            client,
-            Side::Connecting,
-            Handlers::new(),
-            Options::default(),
-            Caller::default()
-        ),
-        Peer::start(server, Side::Accepting, handlers(), options, Caller::default()),
+        start(client, Side::Connecting, Handlers::new(), Options::default()),
+        start(server, Side::Accepting, handlers(), options),
     )?;
     tokio::try_join!(biased; first(&client), second(&client))?;
     Ok(())
