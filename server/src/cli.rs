@@ -2,7 +2,9 @@
 //!
 //! One file a family of commands, each holding its arguments and what they mean to the rest of the program.
 
-use clap::{Args, Parser, Subcommand};
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueHint};
 
 pub mod bench;
 pub mod calls;
@@ -28,9 +30,11 @@ Exit status:
   64  wrong arguments or configuration
   69  no hub answers
   75  Retry: it may work later
+  130, 143  ended by Ctrl-C, by SIGTERM
 
 Environment:
   SWITCHBOARD_HUB          where the hub is, as --hub
+  SWITCHBOARD_CA           certificates to trust, as --ca
   SWITCHBOARD_CONFIG       the configuration file, as --config
   SWITCHBOARD_SECTION_KEY  overrides `key` of [section] in the file: SWITCHBOARD_LOG_LEVEL=debug
   NO_COLOR                 no colour in the log";
@@ -66,21 +70,37 @@ pub struct Global {
         display_order = 900
     )]
     pub hub: Option<String>,
+    /// PEM file of the certificates to trust at a tls:// hub, instead of those that the system trusts
+    ///
+    /// For a hub that runs with --tls-self-signed: the file self-signed.crt in its data directory.
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "SWITCHBOARD_CA",
+        hide_env_values = true,
+        value_hint = ValueHint::FilePath,
+        global = true,
+        display_order = 901
+    )]
+    pub ca: Option<PathBuf>,
 }
 
-/// The commands that this build runs.
+/// All commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Run the hub
+    Serve(serve::ServeArgs),
+    /// Commands that talk to a hub.
+    #[command(flatten)]
+    Hub(HubCommand),
     /// Commands that need no hub.
     #[command(flatten)]
     Tool(ToolCommand),
 }
 
-/// Commands that run a hub or talk to one.
+/// Commands that talk to a hub.
 #[derive(Debug, Subcommand)]
 pub enum HubCommand {
-    /// Run the hub
-    Serve(serve::ServeArgs),
     /// Call an operation and print its result
     Call(calls::CallArgs),
     /// Make any program an operation that others can call

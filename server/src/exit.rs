@@ -4,6 +4,8 @@
 
 use std::{process::ExitCode, time::Duration};
 
+use switchboard_peer::Fault;
+
 use crate::{config, output};
 
 /// The exit statuses of `switchboard`.
@@ -19,6 +21,10 @@ pub enum Exit {
     NoHub = 69,
     /// It cannot be done now; later it may (`EX_TEMPFAIL`).
     Retry = 75,
+    /// Ctrl-C, as shells tell it: 128 and the number of SIGINT.
+    Interrupted = 130,
+    /// 128 and the number of SIGTERM.
+    Terminated = 143,
 }
 
 impl From<Exit> for ExitCode {
@@ -33,14 +39,9 @@ pub enum Failure {
     /// What was asked for makes no sense.
     #[error("{0}")]
     Usage(String),
-    /// Nobody answers at the hub's address.
-    #[error("no hub at {url}: {reason} (is `switchboard serve` running?)")]
-    NoHub {
-        /// Where it was looked for.
-        url: String,
-        /// What happened.
-        reason: String,
-    },
+    /// Nobody answers at the hub's address, or not as a hub does: what happened, and what to do.
+    #[error("{0}")]
+    NoHub(String),
     /// The responder, or the hub, says that it is the caller's fault.
     #[error("{0}")]
     Error(String),
@@ -52,16 +53,39 @@ pub enum Failure {
         /// Why.
         message: String,
     },
+    /// SIGINT came: Ctrl-C.
+    #[error("interrupted")]
+    Interrupted,
+    /// SIGTERM came.
+    #[error("terminated")]
+    Terminated,
+}
+
+impl From<Fault> for Failure {
+    fn from(fault: Fault) -> Self {
+        match fault {
+            Fault::Error { message, .. } => Self::Error(message.into_owned()),
+            Fault::Retry { wait, message } => Self::Retry {
+                wait,
+                message: message.into_owned(),
+            },
+        }
+    }
 }
 
 impl Exit {
+    /// Whether the person knows why, so that nothing need be said.
+    pub fn is_quiet(self) -> bool {
+        matches!(self, Self::Ok | Self::Interrupted | Self::Terminated)
+    }
+
     /// The status for an error: the first cause in its chain that the table knows, else [`Exit::Error`].
     pub fn of(error: &anyhow::Error) -> Self {
         error.chain().find_map(Self::of_cause).unwrap_or(Self::Error)
     }
 
     fn of_cause(cause: &(dyn std::error::Error + 'static)) -> Option<Self> {
-        if cause.is::<config::Problems>() || cause.is::<crate::hub_url::HubUrlError>() {
+        if cause.is::<config::Problems>() || cause.is::<switchboard_peer::UrlError>() {
             return Some(Self::Usage);
         }
         if let Some(output::OutputError::Closed) = cause.downcast_ref() {
@@ -69,9 +93,11 @@ impl Exit {
         }
         cause.downcast_ref().map(|failure| match failure {
             Failure::Usage(_) => Self::Usage,
-            Failure::NoHub { .. } => Self::NoHub,
+            Failure::NoHub(_) => Self::NoHub,
             Failure::Error(_) => Self::Error,
             Failure::Retry { .. } => Self::Retry,
+            Failure::Interrupted => Self::Interrupted,
+            Failure::Terminated => Self::Terminated,
         })
     }
 
@@ -95,13 +121,9 @@ mod tests {
     fn every_failure_has_its_status() {
         let of = |failure: Failure| Exit::of(&failure.into());
         assert_eq!(of(Failure::Usage("x".into())), Exit::Usage);
-        assert_eq!(
-            of(Failure::NoHub {
-                url: "tcp://x".into(),
-                reason: "refused".into()
-            }),
-            Exit::NoHub
-        );
+        assert_eq!(of(Failure::NoHub("x".into())), Exit::NoHub);
+        assert_eq!(of(Failure::Interrupted), Exit::Interrupted);
+        assert_eq!(of(Failure::Terminated), Exit::Terminated);
         assert_eq!(of(Failure::Error("x".into())), Exit::Error);
         assert_eq!(
             of(Failure::Retry {
@@ -113,6 +135,14 @@ mod tests {
         assert_eq!(Exit::of(&config::Problems(Vec::new()).into()), Exit::Usage);
         assert_eq!(Exit::of(&output::OutputError::Closed.into()), Exit::Ok);
         assert_eq!(Exit::of(&anyhow::anyhow!("whatever")), Exit::Error);
+    }
+
+    #[test]
+    fn faults_keep_their_kind_and_their_words() {
+        let wait = Duration::from_millis(1500);
+        let told = |fault: Fault| Failure::from(fault).to_string();
+        assert_eq!(told(Fault::retry(wait, "busy")), "busy (try again in 1500 ms)");
+        assert_eq!(told(Fault::failed("no")), "no");
     }
 
     #[test]
@@ -131,5 +161,9 @@ mod tests {
     fn the_numbers_are_those_of_sysexits() {
         let numbers = [Exit::Ok, Exit::Error, Exit::Usage, Exit::NoHub, Exit::Retry].map(|exit| exit as u8);
         assert_eq!(numbers, [0, 1, 64, 69, 75]);
+        assert_eq!(
+            [Exit::Interrupted, Exit::Terminated].map(|exit| exit as u8),
+            [130, 143]
+        );
     }
 }

@@ -5,10 +5,14 @@
 //! | module | holds |
 //! | --- | --- |
 //! | [`cli`] | the command line, which is also the manual |
+//! | [`client`] | the way of the commands to the hub |
 //! | [`commands`] | what each command does |
 //! | [`config`] | file, environment and flags, turned into checked run-time types |
+//! | [`confinement`], [`data_directory`] | where the daemon's files are |
+//! | [`doors`] | the gateways of the daemon |
 //! | [`exit`] | the table from faults to exit statuses |
 //! | [`hub_url`] | where the hub is |
+//! | [`json`] | JSON laid out for people |
 //! | [`logging`] | the log |
 //! | [`output`], [`payload`] | results to stdout, payloads from arguments or stdin |
 //! | [`process`] | programs run for calls |
@@ -19,10 +23,15 @@
 #![forbid(unsafe_code)]
 
 pub mod cli;
+pub mod client;
 pub mod commands;
 pub mod config;
+pub mod confinement;
+pub mod data_directory;
+pub mod doors;
 pub mod exit;
 pub mod hub_url;
+pub mod json;
 pub mod logging;
 pub mod output;
 pub mod payload;

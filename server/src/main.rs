@@ -3,9 +3,12 @@
 use std::process::ExitCode;
 
 use clap::Parser;
+use switchboard_net::InheritedSockets;
 use switchboard_server::{cli::Cli, commands, exit::Exit};
 
 fn main() -> ExitCode {
+    // First of all: it changes the environment, which only a process of one thread may do.
+    let inherited = InheritedSockets::from_env();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
@@ -14,12 +17,12 @@ fn main() -> ExitCode {
             return Exit::of_arguments(&error).into();
         }
     };
-    match commands::run(cli) {
+    match commands::run(cli, inherited) {
         Ok(()) => Exit::Ok.into(),
         Err(error) => {
             let exit = Exit::of(&error);
-            if exit != Exit::Ok {
-                eprintln!("{error:#}");
+            if !exit.is_quiet() {
+                eprintln!("switchboard: {error:#}");
             }
             exit.into()
         }

@@ -1,6 +1,9 @@
 //! Results on stdout. A reader that leaves (`switchboard subscribe … | head -1`) ends the command quietly.
 
-use std::io::{self, Write};
+use std::{
+    borrow::Cow,
+    io::{self, Write},
+};
 
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 
@@ -32,6 +35,23 @@ pub fn print(bytes: &[u8]) -> Result<(), OutputError> {
     let mut stdout = io::stdout().lock();
     stdout.write_all(bytes)?;
     Ok(stdout.flush()?)
+}
+
+/// A text that others chose, on one line and without what could paint on the terminal: control characters are escaped
+/// as in Rust, `\n` or `\u{1b}`.
+pub fn plain(text: &str) -> Cow<'_, str> {
+    if !text.contains(char::is_control) {
+        return text.into();
+    }
+    let mut plain = String::with_capacity(text.len() + 16);
+    for c in text.chars() {
+        if c.is_control() {
+            plain.extend(c.escape_default());
+        } else {
+            plain.push(c);
+        }
+    }
+    plain.into()
 }
 
 /// Writes results as they arrive.
@@ -81,6 +101,12 @@ impl<W: AsyncWrite + Unpin> Output<W> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn control_characters_are_escaped_and_nothing_else() {
+        assert_eq!(plain("a\x1b[2J\n\u{9b}b"), "a\\u{1b}[2J\\n\\u{9b}b");
+        assert!(matches!(plain("grün \\ 日"), Cow::Borrowed("grün \\ 日")));
+    }
 
     #[tokio::test]
     async fn lines_and_bytes_arrive() {

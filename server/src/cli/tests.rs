@@ -1,8 +1,8 @@
 use std::time::Duration;
 
-use clap::{CommandFactory, Parser, Subcommand, error::ErrorKind};
+use clap::{CommandFactory, Parser, error::ErrorKind};
 
-use super::{Cli, HubCommand, bench::BenchCommand, topics::Policy};
+use super::{Cli, Command, HubCommand, bench::BenchCommand, topics::Policy};
 use crate::{
     config::{self, Sources},
     exit::Exit,
@@ -10,16 +10,9 @@ use crate::{
     units::Span,
 };
 
-/// The command line with the hub's commands, whatever this build runs.
-#[derive(Debug, Parser)]
-struct HubCli {
-    #[command(subcommand)]
-    command: HubCommand,
-}
-
-fn parse(line: &str) -> Result<HubCommand, clap::Error> {
+fn parse(line: &str) -> Result<Command, clap::Error> {
     let words = std::iter::once("switchboard").chain(line.split_whitespace());
-    HubCli::try_parse_from(words).map(|cli| cli.command)
+    Cli::try_parse_from(words).map(|cli| cli.command)
 }
 
 fn refused(line: &str) -> ErrorKind {
@@ -35,12 +28,12 @@ fn all_commands(command: &clap::Command) -> Vec<clap::Command> {
 
 #[test]
 fn the_definitions_hold_together() {
-    HubCommand::augment_subcommands(Cli::command()).debug_assert();
+    Cli::command().debug_assert();
 }
 
 #[test]
 fn everything_has_a_help_text() {
-    for command in all_commands(&HubCommand::augment_subcommands(Cli::command())) {
+    for command in all_commands(&Cli::command()) {
         assert!(
             command.get_about().is_some(),
             "{} has no help",
@@ -60,7 +53,7 @@ fn everything_has_a_help_text() {
 #[test]
 fn examples_in_the_help_are_accepted() {
     let mut seen = 0;
-    for command in all_commands(&HubCommand::augment_subcommands(Cli::command())) {
+    for command in all_commands(&Cli::command()) {
         let help = command
             .get_after_long_help()
             .map(ToString::to_string)
@@ -70,7 +63,7 @@ fn examples_in_the_help_are_accepted() {
             let (_, line) = example.split_once("switchboard ").expect(example);
             let line = line.split("  ").next().unwrap_or_default();
             let words = shell_words(line);
-            let full = HubCommand::augment_subcommands(Cli::command());
+            let full = Cli::command();
             let parsed = full.try_get_matches_from(std::iter::once("switchboard".to_owned()).chain(words));
             assert!(
                 parsed.is_ok(),
@@ -119,7 +112,7 @@ fn usage_errors_exit_64_and_help_0() {
 
 #[test]
 fn serve_flags_become_settings_that_win() {
-    let Ok(HubCommand::Serve(serve)) = parse(
+    let Ok(Command::Serve(serve)) = parse(
         "serve --listen tls://127.0.0.1:1 --listen unix://{data}/s --data /d --tls-cert c --tls-key k \
          --log-format json --log-level warn --grace 1m30s",
     ) else {
@@ -144,7 +137,7 @@ fn serve_flags_become_settings_that_win() {
     assert_eq!(listen, ["tls://127.0.0.1:1", "unix:///d/s"]);
     assert!(loaded.config.tls.is_some());
 
-    let Ok(HubCommand::Serve(open)) = parse("serve --listen tcp://0.0.0.0:1 --tls-self-signed") else {
+    let Ok(Command::Serve(open)) = parse("serve --listen tcp://0.0.0.0:1 --tls-self-signed") else {
         panic!("it parses");
     };
     let problems = config::load(&Sources {
@@ -166,7 +159,7 @@ fn serve_flags_become_settings_that_win() {
 
 #[test]
 fn serve_without_flags_sets_nothing() {
-    let Ok(HubCommand::Serve(serve)) = parse("serve") else {
+    let Ok(Command::Serve(serve)) = parse("serve") else {
         panic!("it parses")
     };
     assert_eq!(serve.settings(), []);
@@ -174,7 +167,8 @@ fn serve_without_flags_sets_nothing() {
 
 #[test]
 fn call_takes_its_options() {
-    let Ok(HubCommand::Call(call)) = parse("call upper - --timeout 500ms --retry 3 --json") else {
+    let Ok(Command::Hub(HubCommand::Call(call))) = parse("call upper - --timeout 500ms --retry 3 --json")
+    else {
         panic!("it parses");
     };
     assert_eq!(
@@ -188,7 +182,9 @@ fn call_takes_its_options() {
 
 #[test]
 fn handle_keeps_the_programs_own_options() {
-    let Ok(HubCommand::Handle(handle)) = parse("handle upper --jobs 3 --single -- tr -d --jobs x") else {
+    let Ok(Command::Hub(HubCommand::Handle(handle))) =
+        parse("handle upper --jobs 3 --single -- tr -d --jobs x")
+    else {
         panic!("it parses");
     };
     assert_eq!(handle.command, ["tr", "-d", "--jobs", "x"]);
@@ -205,7 +201,9 @@ fn handle_keeps_the_programs_own_options() {
 
 #[test]
 fn subscribe_and_publish_take_their_options() {
-    let Ok(HubCommand::Subscribe(subscribe)) = parse("subscribe a/# b --count 2 --policy drop-oldest") else {
+    let Ok(Command::Hub(HubCommand::Subscribe(subscribe))) =
+        parse("subscribe a/# b --count 2 --policy drop-oldest")
+    else {
         panic!("it parses");
     };
     assert_eq!(subscribe.filters, ["a/#", "b"]);
@@ -217,7 +215,7 @@ fn subscribe_and_publish_take_their_options() {
     assert_eq!(refused("subscribe"), ErrorKind::MissingRequiredArgument);
     assert_eq!(refused("subscribe a --policy none"), ErrorKind::InvalidValue);
 
-    let Ok(HubCommand::Publish(publish)) = parse("publish a on --retain --expires 10s") else {
+    let Ok(Command::Hub(HubCommand::Publish(publish))) = parse("publish a on --retain --expires 10s") else {
         panic!("it parses");
     };
     assert_eq!(
@@ -229,7 +227,7 @@ fn subscribe_and_publish_take_their_options() {
 #[test]
 fn bench_runs_for_a_time_or_a_count() {
     let goal = |line: &str| match parse(line) {
-        Ok(HubCommand::Bench(bench)) => match bench.command {
+        Ok(Command::Hub(HubCommand::Bench(bench))) => match bench.command {
             BenchCommand::Call { load, .. }
             | BenchCommand::Publish { load, .. }
             | BenchCommand::Stream { load, .. } => load.goal(),
