@@ -9,7 +9,7 @@
 //! the pipe is closed: closed by the other side
 //! ```
 
-use switchboard_peer::{Caller, Context, Fault, Handlers, HandshakeError, Options, Peer, Side};
+use switchboard_peer::{Caller, Context, Handlers, HandshakeError, Options, Peer, Side};
 use tokio::io::DuplexStream;
 
 /// How many bytes are on their way through the pipe at most.
@@ -21,7 +21,7 @@ async fn start(name: &'static str, pipe: DuplexStream, side: Side) -> Result<Pee
         .handle("greet", move |context: Context, ()| async move {
             // Who is called can call back, over the same connection.
             let caller: String = context.peer().request("name", &()).await?;
-            Ok::<_, Fault>(format!("Hello {caller}, I am {name}."))
+            Ok(format!("Hello {caller}, I am {name}."))
         });
     Peer::start(pipe, side, handlers, Options::default(), Caller::default()).await
 }

@@ -13,7 +13,7 @@ use std::time::Duration;
 use rcgen::CertifiedKey;
 use rustls::pki_types::PrivateKeyDer;
 use rustls::{RootCertStore, ServerConfig};
-use switchboard_peer::{ConnectError, Connector, Fault, Handlers, Listener, Options, serve, tls_with_roots};
+use switchboard_peer::{ConnectError, Connector, Handlers, Listener, Options, serve, tls_with_roots};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
@@ -69,9 +69,10 @@ async fn main() -> anyhow::Result<()> {
         tls: TlsAcceptor::from(Arc::new(tls)),
         handshakes: JoinSet::new(),
     };
-    let handlers = Handlers::new().handle("greet", |_, name: String| async move {
-        Ok::<_, Fault>(format!("Hello, {name}!"))
-    });
+    let handlers = Handlers::new().handle(
+        "greet",
+        |_, name: String| async move { Ok(format!("Hello, {name}!")) },
+    );
     let (stop, grace) = (CancellationToken::new(), Duration::from_secs(1));
     let server = tokio::spawn(serve(listener, handlers, Options::default(), stop.clone(), grace));
 
