@@ -40,12 +40,14 @@ mod decode;
 mod encode;
 mod error;
 mod id;
+mod layout;
 
 pub use code::ProtocolErrorCode;
 pub use decode::{decode, decode_version};
 pub use encode::{Head, encode_heartbeat, encode_protocol_error};
 pub use error::{DecodeError, EncodeError};
 pub use id::{ParseRequestIdError, RequestId};
+pub use layout::{HEADER_BYTES_MAX, Layout, layout};
 
 use bytes::Bytes;
 

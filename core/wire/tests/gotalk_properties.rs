@@ -3,7 +3,10 @@
 use bytes::{Bytes, BytesMut};
 use proptest::collection::vec;
 use proptest::prelude::*;
-use switchboard_wire::gotalk::{Bounds, DecodeError, Head, Message, Name, RequestId, decode, decode_version};
+use switchboard_wire::gotalk::{
+    Bounds, DecodeError, HEADER_BYTES_MAX, Head, Layout, Message, Name, RequestId, decode, decode_version,
+    layout,
+};
 
 fn ids() -> impl Strategy<Value = RequestId> {
     any::<[u8; 4]>().prop_map(RequestId)
@@ -155,6 +158,37 @@ proptest! {
             prop_assert_eq!(head.encode(payload_len as usize, &mut dst), Ok(()));
             prop_assert_eq!(dst.len(), head.encoded_len(), "{:?}", head);
         }
+    }
+
+    /// The layout is known with the last byte of the header, and not before.
+    #[test]
+    fn a_layout_is_that_of_the_message(message in messages()) {
+        let bytes = encode(std::slice::from_ref(&message));
+        let found = layout(&bytes).expect("a message").expect("a whole one");
+        prop_assert_eq!(found.header + found.payload, bytes.len());
+        prop_assert!(found.header <= HEADER_BYTES_MAX);
+        prop_assert_eq!(layout(&bytes[..found.header]), Ok(Some(found)));
+        for end in 0..found.header {
+            prop_assert_eq!(layout(&bytes[..end]), Ok(None));
+        }
+    }
+
+    /// What can be decoded has the layout that decoding found.
+    #[test]
+    fn layouts_and_messages_agree(bytes in nearly_gotalk()) {
+        let mut buf = BytesMut::from(&bytes[..]);
+        let mut at = 0;
+        while let Ok(Some(_)) = decode(&mut buf, &Bounds::default()) {
+            let end = bytes.len() - buf.len();
+            let Ok(Some(Layout { header, payload })) = layout(&bytes[at..]) else {
+                return Err(TestCaseError::fail("a message without a layout"));
+            };
+            prop_assert_eq!(header + payload, end - at);
+            at = end;
+        }
+        // Decoding may find something else that is wrong first.
+        let illegal = layout(&bytes[at..]).is_err();
+        prop_assert!(!illegal || decode(&mut buf, &Bounds::default()).is_err());
     }
 
     #[test]
