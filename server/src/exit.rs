@@ -6,7 +6,7 @@ use std::{process::ExitCode, time::Duration};
 
 use switchboard_peer::Fault;
 
-use crate::{config, output};
+use crate::{config, doors, output};
 
 /// The exit statuses of `switchboard`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,6 +86,9 @@ impl Exit {
 
     fn of_cause(cause: &(dyn std::error::Error + 'static)) -> Option<Self> {
         if cause.is::<config::Problems>() || cause.is::<switchboard_peer::UrlError>() {
+            return Some(Self::Usage);
+        }
+        if let Some(doors::DoorError::Open { .. }) = cause.downcast_ref() {
             return Some(Self::Usage);
         }
         if let Some(output::OutputError::Closed) = cause.downcast_ref() {

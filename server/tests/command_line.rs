@@ -7,6 +7,21 @@ use std::{
     process::{Command, Output, Stdio},
 };
 
+/// Every command.
+const COMMANDS: [&str; 11] = [
+    "serve",
+    "call",
+    "handle",
+    "publish",
+    "subscribe",
+    "ops",
+    "sessions",
+    "bench",
+    "config",
+    "completions",
+    "man",
+];
+
 /// The binary in a folder of its own, with no environment but what it is given.
 fn switchboard(folder: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_switchboard"));
@@ -120,7 +135,7 @@ fn check_tells_every_fault_and_exits_64() {
         assert_eq!(lines.len(), 3, "{lines:#?}");
         assert_eq!(
             lines[0],
-            "bad.toml:2:1: log.levl: unknown key; did you mean `level`?"
+            "switchboard: bad.toml:2:1: log.levl: unknown key; did you mean `level`?"
         );
         assert!(
             lines[1].starts_with("bad.toml:4:9: server.grace: `10` has no unit"),
@@ -188,10 +203,9 @@ fn completions_know_the_commands() {
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
         let ran = run(&["completions", shell]);
         assert_eq!((ran.status, ran.stderr.as_str()), (0, ""), "{shell}");
-        assert!(
-            ran.stdout.contains("switchboard") && ran.stdout.contains("completions"),
-            "{shell}"
-        );
+        for command in COMMANDS {
+            assert!(ran.stdout.contains(command), "{shell} {command}");
+        }
     }
     assert_eq!(run(&["completions", "tcsh"]).status, 64);
 }
@@ -222,11 +236,14 @@ fn man_prints_one_page_and_writes_all() {
         })
         .collect();
     names.sort();
+    for command in COMMANDS {
+        let name = format!("switchboard-{command}.1");
+        assert!(names.contains(&name), "{name} is not among {names:?}");
+    }
     for name in [
         "switchboard.1",
-        "switchboard-config.1",
         "switchboard-config-check.1",
-        "switchboard-man.1",
+        "switchboard-bench-call.1",
     ] {
         assert!(
             names.iter().any(|found| found == name),

@@ -17,7 +17,10 @@ const DURATION_DEFAULT: Duration = Duration::from_secs(5);
 
 const AFTER_HELP: &str = "\
 Prints how many went through a second, and how long they took, as quantiles and as a chart. On a terminal a bar shows
-how far it is.
+how far it is. The exit status is 0 if anything went through.
+
+An operation that is named must give back what it gets for `stream` to count it; for `call` it may answer anything.
+A message of `publish` has at least 16 bytes: it carries when it was sent.
 
 Examples:
   switchboard bench call

@@ -7,6 +7,9 @@ use clap::{Args, ValueHint};
 use crate::units::Span;
 
 const CALL_AFTER_HELP: &str = "\
+The result goes to stdout byte for byte, a streamed one as it arrives. On a terminal a line break is added if it ends
+without one.
+
 Examples:
   switchboard call upper hello
   echo hello | switchboard call upper
@@ -60,6 +63,9 @@ later SIGKILL. What it leaves running in the background when it ends has two sec
 
 A streaming request is answered with a stream and a single one with a single result, unless --stream or --single
 says otherwise. Several `handle` of one operation, here or on other machines, share its calls.
+
+It goes on until it is stopped, also when the hub is restarted: then it serves again. SIGTERM and SIGINT let programs
+that run end within ten seconds, and take no more calls; a second one kills them. SWITCHBOARD_LOG_LEVEL=info tells more.
 
 Examples:
   switchboard handle upper -- tr a-z A-Z

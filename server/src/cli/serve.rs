@@ -18,7 +18,10 @@ Whoever connects may do everything, for there are no accounts yet; so it listens
 Options win over environment variables (SWITCHBOARD_SECTION_KEY), these over the file, the file over the defaults.
 `switchboard config default` prints a file with everything that can be set.
 
-SIGTERM and SIGINT let running calls end within the grace period; a second one stops at once.
+It prints a line for each door, its name and where it listens, and then `ready`; the log goes to stderr.
+
+SIGTERM and SIGINT let running calls end within the grace period; a second one stops at once. SIGHUP reads the
+certificate again.
 
 Examples:
   switchboard serve

@@ -38,7 +38,12 @@ const SUBSCRIBE_AFTER_HELP: &str = "\
 In a filter, `+` stands for one level and `#`, at the end, for all the rest: home/+/lamp, home/#.
 Quote filters, or the shell takes `#` for a comment.
 
-Each message is printed on a line of its own; with --json, as an object that also names its topic.
+Each message is printed on a line of its own: its topic, a tab, its payload. Control characters in them are escaped, as
+\\n or \\u{1b}, and what is no UTF-8 is replaced. With --json it is an object that loses nothing: topic, and payload or,
+if that is no UTF-8, payload_base64.
+
+Without --count it goes on until it is stopped, also when the hub is restarted: then it subscribes again. What is
+published meanwhile is missed, except for retained messages.
 
 Examples:
   switchboard subscribe 'home/#'

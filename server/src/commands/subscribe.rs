@@ -1,5 +1,7 @@
 //! `subscribe`: messages, a line each, until enough have come.
 
+use std::time::Duration;
+
 use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use serde_json::json;
@@ -15,8 +17,8 @@ use crate::{
 /// Messages that wait for stdout; behind it waits the connection, and then the hub, as the policy says.
 const QUEUE_MESSAGES: usize = 64;
 
-/// How long the last acknowledgements may take.
-const CLOSE_WAIT: std::time::Duration = std::time::Duration::from_secs(1);
+/// How long the good-bye may take.
+const CLOSE_WAIT: Duration = Duration::from_secs(1);
 
 type Message = (Name, Bytes);
 
@@ -41,6 +43,7 @@ pub(super) async fn subscribe(args: SubscribeArgs, client: Client) -> anyhow::Re
         ..Presence::default()
     };
     let link = client.keep(handlers, presence).await?;
+    tracing::info!(filters = ?args.filters, "subscribed");
     print(&args, &link, messages).await?;
     link.shutdown(CLOSE_WAIT).await;
     Ok(())

@@ -20,23 +20,23 @@ use crate::{
     report::{Report, Tally},
 };
 
-/// Bytes of a mark: run, connection and nanoseconds, 8 bytes each. No message is smaller.
-const MARK_BYTES: usize = 24;
+/// Bytes of a mark: run and connection, 4 bytes each, and nanoseconds, 8 bytes. No message is smaller.
+const MARK_BYTES: usize = 16;
 
 /// The mark of one message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Mark {
-    run: u64,
-    connection: u64,
+    run: u32,
+    connection: u32,
     sent_ns: u64,
 }
 
 impl Mark {
-    /// The message of at least `size` bytes that begins with it.
+    /// The message of `size` bytes, at least its own, that begins with it.
     fn message(self, size: usize) -> Bytes {
-        let mut message = BytesMut::with_capacity(size.max(MARK_BYTES));
-        message.put_u64_le(self.run);
-        message.put_u64_le(self.connection);
+        let mut message = BytesMut::with_capacity(size);
+        message.put_u32_le(self.run);
+        message.put_u32_le(self.connection);
         message.put_u64_le(self.sent_ns);
         message.resize(size.max(MARK_BYTES), b'x');
         message.freeze()
@@ -44,8 +44,8 @@ impl Mark {
 
     fn read(mut message: &[u8]) -> Option<Self> {
         Some(Self {
-            run: message.try_get_u64_le().ok()?,
-            connection: message.try_get_u64_le().ok()?,
+            run: message.try_get_u32_le().ok()?,
+            connection: message.try_get_u32_le().ok()?,
             sent_ns: message.try_get_u64_le().ok()?,
         })
     }
@@ -55,7 +55,7 @@ impl Mark {
 struct Meeting {
     run: Arc<Run>,
     /// Tells messages of this run from others at the same topic.
-    number: u64,
+    number: u32,
     /// For each connection, how many messages it may send now.
     windows: Vec<Arc<Semaphore>>,
     arrived: Mutex<Tally>,
@@ -84,7 +84,7 @@ impl Meeting {
 }
 
 pub(super) async fn bench(client: &Client, topic: Option<String>, load: &Load) -> anyhow::Result<Report> {
-    let size = payload(load)?.len();
+    let size = payload(load)?.len().max(MARK_BYTES);
     let topic: Arc<str> = topic.unwrap_or_else(|| own_name("publish")).into();
     let peers = connections(client, load).await?;
     let window = load.in_flight.get().min(Semaphore::MAX_PERMITS);
@@ -110,6 +110,7 @@ pub(super) async fn bench(client: &Client, topic: Option<String>, load: &Load) -
         workers.spawn(publisher.publish());
     }
     let mut report = run.to_the_end("publish", load, workers).await;
+    report.size_bytes = u64::try_from(size).unwrap_or(u64::MAX);
     peers.iter().chain([&subscriber]).for_each(Peer::close);
     let arrived = meeting.arrived.lock().unwrap_or_else(PoisonError::into_inner);
     report.tally.merge(&arrived);
@@ -121,9 +122,9 @@ fn window_permits(load: &Load) -> u32 {
 }
 
 /// Enough to tell two runs apart.
-fn fingerprint(began: &Instant) -> u64 {
+fn fingerprint(began: &Instant) -> u32 {
     use std::hash::{BuildHasher, RandomState};
-    RandomState::new().hash_one(began)
+    RandomState::new().hash_one(began) as u32
 }
 
 async fn subscribe(client: &Client, topic: &str, meeting: &Arc<Meeting>) -> anyhow::Result<Peer> {
@@ -143,7 +144,7 @@ struct Publisher {
     meeting: Arc<Meeting>,
     peer: Peer,
     topic: Arc<str>,
-    connection: u64,
+    connection: u32,
     window: Arc<Semaphore>,
     load_window: u32,
     size: usize,

@@ -19,9 +19,10 @@ use crate::{
     report::{Report, Tally},
 };
 
-/// Bytes of one stream that may be under way: as much as keeps a connection busy, and little enough that the time of
-/// a chunk is that of its way, not of a queue.
-const WINDOW_BYTES: usize = 64 * 1024;
+/// Bytes, and chunks, of one stream that may be under way, at least one chunk: as much as keeps a connection busy,
+/// and little enough that the time of a chunk is that of its way, not of a queue.
+const WINDOW_BYTES: usize = 256 * 1024;
+const WINDOW_CHUNKS: usize = 32;
 
 pub(super) async fn bench(client: &Client, operation: Option<String>, load: &Load) -> anyhow::Result<Report> {
     let chunk = payload(load)?;
@@ -73,7 +74,7 @@ struct UnderWay {
 async fn worker(run: Arc<Run>, peer: Peer, operation: Arc<str>, chunk: Bytes) -> Tally {
     let mut tally = Tally::new();
     let under_way = UnderWay {
-        window: Semaphore::new((WINDOW_BYTES / chunk.len()).max(1)),
+        window: Semaphore::new((WINDOW_BYTES / chunk.len()).clamp(1, WINDOW_CHUNKS)),
         chunks: Mutex::default(),
         chunk_bytes: u64::try_from(chunk.len()).unwrap_or(u64::MAX),
     };
