@@ -25,6 +25,7 @@ mod results;
 mod retry;
 mod serve;
 mod service;
+mod tag_queues;
 mod wire_parts;
 
 pub use at_hub::{
@@ -51,3 +52,5 @@ pub use retry::RetryPolicy;
 pub use serve::{Listener, serve};
 pub use service::{BoxFuture, Caller, Described, Description, Request, Service};
 pub use switchboard_wire::gotalk::{Name, ProtocolErrorCode, RequestId};
+pub use switchboard_wire::tagged::Tagged;
+pub use tag_queues::{TagClaim, TagCounts, TagOptions, TagQueues, TagSendError, TagsEnded, Unclaimed, WhenFull};
