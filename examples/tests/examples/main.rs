@@ -8,7 +8,15 @@ use std::ffi::OsStr;
 use support::{documented, folder, program, run, source};
 
 /// Those which need nothing but themselves.
-const ALONE: [&str; 6] = ["greet", "limits", "pipe", "read-timeout", "stream", "tls"];
+const ALONE: [&str; 7] = [
+    "greet",
+    "limits",
+    "pipe",
+    "read-timeout",
+    "stream",
+    "tag-queues",
+    "tls",
+];
 
 /// Those with a test of their own.
 const WITH_HUB: [&str; 1] = ["hub-worker"];
