@@ -54,6 +54,9 @@ pub(crate) struct Connection {
     peer_load: AtomicU32,
     /// The other side knows [`CANCEL_NOTIFICATION`].
     pub(crate) knows_cancel: AtomicBool,
+    /// No answer of the other side will be heard any more. Set before the calls in flight are given up: one that comes
+    /// after them is refused.
+    pub(crate) unanswering: AtomicBool,
     /// Requests come as streams whose first part describes the caller.
     pub(crate) callers_described: AtomicBool,
     data: RwLock<Option<Arc<dyn Any + Send + Sync>>>,
@@ -124,6 +127,7 @@ impl Connection {
             driver: AtomicWaker::new(),
             peer_load: AtomicU32::new(NO_LOAD),
             knows_cancel: AtomicBool::new(false),
+            unanswering: AtomicBool::new(false),
             callers_described: AtomicBool::new(false),
             data: RwLock::new(None),
         }
@@ -225,6 +229,11 @@ impl Connection {
     /// Enters a call into the table. `None` if the caller is already gone, or no id is left: then it was answered.
     fn enter(self: &Arc<Self>, reply: Replier, deadline: Option<Instant>) -> Option<RequestId> {
         let mut in_flight = self.in_flight.lock();
+        if self.unanswering.load(Ordering::Relaxed) {
+            drop(in_flight);
+            reply.fault(self.lost());
+            return None;
+        }
         let sooner = deadline.is_some_and(|new| in_flight.next_deadline().is_none_or(|old| new < old));
         let id = in_flight.insert(
             Waiter {

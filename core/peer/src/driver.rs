@@ -190,6 +190,9 @@ impl<T: Transport> Driver<T> {
             return;
         }
         self.connection.outbox.close();
+        if self.input.open {
+            self.stop_calling();
+        }
         self.pause = None;
         self.phase = Phase::Closing {
             reason,

@@ -25,9 +25,9 @@ pub trait Service: Send + Sync + 'static {
     /// until it has ended: so their order is kept. It goes on with everything else meanwhile.
     fn notification(&self, peer: &Peer, name: Name, payload: Bytes) -> Option<BoxFuture<()>>;
 
-    /// The other side has said its last, by closing its half of the connection: it still gets the answers it is owed,
-    /// but answers nothing itself. Called at most once, before [`closed`](Self::closed).
-    fn half_closed(&self, _peer: &Peer) {}
+    /// The other side answers no more calls, though it may still get answers that it is owed: it closed its half of the
+    /// connection, or the connection begins to close. Called at most once, before [`closed`](Self::closed).
+    fn unanswering(&self, _peer: &Peer) {}
 
     /// The connection has ended; called once, last.
     fn closed(&self, _peer: &Peer) {}
@@ -42,8 +42,8 @@ impl<S: Service + ?Sized> Service for std::sync::Arc<S> {
         (**self).notification(peer, name, payload)
     }
 
-    fn half_closed(&self, peer: &Peer) {
-        (**self).half_closed(peer);
+    fn unanswering(&self, peer: &Peer) {
+        (**self).unanswering(peer);
     }
 
     fn closed(&self, peer: &Peer) {

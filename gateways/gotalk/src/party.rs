@@ -126,7 +126,7 @@ impl Service for Party {
         }
     }
 
-    fn half_closed(&self, _: &Peer) {
+    fn unanswering(&self, _: &Peer) {
         self.serving.lock().end(&self.session);
     }
 

@@ -1,6 +1,7 @@
 //! Reading: bytes to messages, many a wake-up.
 
 use std::pin::Pin;
+use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 
 use bytes::BytesMut;
@@ -121,12 +122,17 @@ impl<T: Transport> Driver<T> {
         Ok(any)
     }
 
+    /// No answer of the other side will be heard any more: nobody should call it.
+    pub(super) fn stop_calling(&self) {
+        caught("unanswering", || self.service.unanswering(&self.peer()));
+        self.connection.unanswering.store(true, Ordering::Relaxed);
+    }
+
     /// The other side has said its last: its answers are lost, what it asked is still answered.
     fn on_end(&mut self) {
         self.input.open = false;
         self.input.release_memory();
-        // First of all: whoever hands calls on to the other side should stop now.
-        caught("half_closed", || self.service.half_closed(&self.peer()));
+        self.stop_calling();
         let connection: &Connection = &self.connection;
         let lost = connection.lost();
         let waiters = connection.in_flight.lock().drain();
