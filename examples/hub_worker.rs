@@ -1,7 +1,7 @@
 //! A worker that serves an operation at a hub, and does so again whenever the connection is lost; and a caller.
 //!
 //! Needs a hub, such as `cargo run --release -- serve` in another terminal; `SWITCHBOARD_HUB` says where it is, unless
-//! it is at `tcp://127.0.0.1:4700`. Then start the worker, as often as you like, for they share the calls, and call:
+//! it is at `tcp://127.0.0.1:4700`. Then start the worker, which Ctrl-C ends, or several: they share the calls. And call:
 //!
 //! ```text
 //! $ cargo run -p switchboard-examples --example hub-worker -- work
