@@ -14,7 +14,7 @@ use anyhow::{Context, Result};
 use bytes::Bytes;
 
 use crate::address::Address;
-use crate::contender::Echo;
+use crate::contender::{Echo, Greeting, SWITCHBOARD_GREETING};
 use crate::load::{Load, Round};
 use crate::process::Process;
 use crate::suite::{Rounds, Side, compare};
@@ -67,6 +67,14 @@ impl Name {
         match self {
             Self::Switchboard => switchboard::Switchboard::respond(address, ready).await,
             Self::Nats => nats::Nats::respond(address, ready).await,
+        }
+    }
+
+    /// The first bytes that a client of this daemon sends: what an idle connection has said.
+    pub fn greeting(self) -> Greeting {
+        match self {
+            Self::Switchboard => SWITCHBOARD_GREETING,
+            Self::Nats => nats::GREETING,
         }
     }
 

@@ -7,6 +7,8 @@ mod switchboard;
 mod tarpc;
 mod tonic;
 
+pub use switchboard::GREETING as SWITCHBOARD_GREETING;
+
 use std::fmt;
 
 use anyhow::{Context, Result};

@@ -9,6 +9,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::task::JoinSet;
 
 use crate::address::{Address, Stream, Transport};
+use crate::broker;
 use crate::contender::{Greeting, Name};
 use crate::process::{Process, raise_open_files};
 use crate::table::Table;
@@ -31,6 +32,9 @@ pub struct Options {
     /// Servers to look at.
     #[arg(long, value_enum, value_delimiter = ',', default_values_t = [Name::Switchboard, Name::Tarpc, Name::Tonic])]
     pub contenders: Vec<Name>,
+    /// Daemons to look at.
+    #[arg(long, value_enum, value_delimiter = ',', default_values_t = [broker::Name::Switchboard, broker::Name::Nats])]
+    pub daemons: Vec<broker::Name>,
     /// Connections to open.
     #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(1..))]
     pub connections: u64,
@@ -54,19 +58,43 @@ pub async fn run(options: &Options) -> Result<String> {
     for name in &options.contenders {
         let free = Transport::Tcp.free_address("idle").to_string();
         let server = Process::of_this_binary(&["serve", &name.to_string(), &free]).await?;
-        let (before, after) = measure(&server, name.greeting(), options.connections)
-            .await
-            .with_context(|| format!("opening connections to {name}"))?;
-        let each = after.saturating_sub(before) as f64 / options.connections as f64 / 1024.0;
-        table.row(vec![
-            name.to_string(),
-            options.connections.to_string(),
-            mebibytes(before),
-            mebibytes(after),
-            format!("{each:.1}"),
-        ]);
+        table.row(
+            row(
+                &format!("{name}, peer"),
+                &server,
+                name.greeting(),
+                options.connections,
+            )
+            .await?,
+        );
+    }
+    for name in &options.daemons {
+        let server = name.start().await?;
+        table.row(
+            row(
+                &format!("{name}, daemon"),
+                &server,
+                name.greeting(),
+                options.connections,
+            )
+            .await?,
+        );
     }
     Ok(table.render())
+}
+
+async fn row(name: &str, server: &Process, greeting: Greeting, connections: u64) -> Result<Vec<String>> {
+    let (before, after) = measure(server, greeting, connections)
+        .await
+        .with_context(|| format!("opening connections to {name}"))?;
+    let each = after.saturating_sub(before) as f64 / connections as f64 / 1024.0;
+    Ok(vec![
+        name.to_owned(),
+        connections.to_string(),
+        mebibytes(before),
+        mebibytes(after),
+        format!("{each:.1}"),
+    ])
 }
 
 async fn measure(server: &Process, greeting: Greeting, connections: u64) -> Result<(u64, u64)> {

@@ -8,7 +8,7 @@ use tokio::process::Command;
 
 use super::Broker;
 use crate::address::Address;
-use crate::contender::Echo;
+use crate::contender::{Echo, Greeting};
 use crate::process::{Announces, Process};
 
 /// The subject both ends agree on.
@@ -19,6 +19,12 @@ pub const BINARY_VARIABLE: &str = "NATS_SERVER";
 
 /// What the server logs in front of the address it listens at.
 const LISTENING: &str = "Listening for client connections on ";
+
+/// A client without credentials; the server speaks first.
+pub const GREETING: Greeting = Greeting {
+    bytes: b"CONNECT {}\r\n",
+    answered: true,
+};
 
 /// The NATS side.
 pub struct Nats;

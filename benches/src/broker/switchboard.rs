@@ -24,8 +24,11 @@ impl Broker for Switchboard {
 
     async fn start() -> Result<Process> {
         let data = std::env::temp_dir().join(format!("switchboard-bench-{}", std::process::id()));
-        let mut command = Command::new(std::env::var(BINARY_VARIABLE).unwrap_or_else(|_| "switchboard".to_owned()));
-        command.args(["serve", "--listen", "tcp://127.0.0.1:0", "--data"]).arg(data);
+        let mut command =
+            Command::new(std::env::var(BINARY_VARIABLE).unwrap_or_else(|_| "switchboard".to_owned()));
+        command
+            .args(["serve", "--listen", "tcp://127.0.0.1:0", "--data"])
+            .arg(data);
         Process::start(command, Announces::Stdout, |line| {
             let (_, socket) = line.split_once("tcp://")?;
             Some(Address::Tcp(socket.trim().parse().ok()?))
