@@ -66,9 +66,10 @@ impl<T: Transport> Driver<T> {
             let what = format!("a stream request reuses the id {id}, whose own stream has not ended");
             return self.close_illegal(ProtocolErrorCode::InvalidMessage, what);
         }
+        // In this order: what is admitted must be answered by a replier, or its place is never free again.
         let admitted = self
-            .admit(id, CallKind::Stream, payload.len())
-            .and_then(|key| Ok((key, self.describe(&payload)?)));
+            .describe(&payload)
+            .and_then(|described| Ok((self.admit(id, CallKind::Stream, payload.len())?, described)));
         let (key, described) = match admitted {
             Ok(admitted) => admitted,
             Err(fault) => {
