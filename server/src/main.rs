@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use switchboard_net::InheritedSockets;
-use switchboard_server::{cli::Cli, commands, exit::Exit};
+use switchboard_server::{cli::Cli, commands, config::Problems, exit::Exit};
 
 fn main() -> ExitCode {
     // First of all: it changes the environment, which only a process of one thread may do.
@@ -22,9 +22,17 @@ fn main() -> ExitCode {
         Err(error) => {
             let exit = Exit::of(&error);
             if !exit.is_quiet() {
-                eprintln!("switchboard: {error:#}");
+                eprintln!("{}", message(&error));
             }
             exit.into()
         }
+    }
+}
+
+/// What to say about an error; faults of a configuration begin with their place, a line each, as editors read them.
+fn message(error: &anyhow::Error) -> String {
+    match error.downcast_ref::<Problems>() {
+        Some(problems) => problems.to_string(),
+        None => format!("switchboard: {error:#}"),
     }
 }

@@ -135,7 +135,7 @@ fn check_tells_every_fault_and_exits_64() {
         assert_eq!(lines.len(), 3, "{lines:#?}");
         assert_eq!(
             lines[0],
-            "switchboard: bad.toml:2:1: log.levl: unknown key; did you mean `level`?"
+            "bad.toml:2:1: log.levl: unknown key; did you mean `level`?"
         );
         assert!(
             lines[1].starts_with("bad.toml:4:9: server.grace: `10` has no unit"),
@@ -255,7 +255,7 @@ fn man_prints_one_page_and_writes_all() {
     assert!(
         refused
             .stderr
-            .starts_with("cannot write manual pages into /proc/nowhere: "),
+            .starts_with("switchboard: cannot write manual pages into /proc/nowhere: "),
         "{}",
         refused.stderr
     );

@@ -106,3 +106,13 @@ async fn for_people_it_is_a_table() {
     }
     assert_eq!(ran.stderr, "");
 }
+
+#[tokio::test]
+async fn on_a_terminal_a_bar_shows_how_far_it_is() {
+    let daemon = Daemon::start().await;
+    let terminal = Terminal::open();
+    let mut command = daemon.command(&["bench", "call", "--duration", "500ms"]);
+    command.stderr(terminal.end()).env("TERM", "xterm");
+    let shown = terminal.shown_by(command).await;
+    assert!(shown.contains('█') && shown.contains(" %"), "{shown:?}");
+}

@@ -39,7 +39,7 @@ async fn every_fault_has_its_status_and_says_what_to_do() {
     call(&["moody", "mute"]).await.fails(1, &["exit status 3"]);
     call(&["moody", "again"])
         .await
-        .fails(75, &["switchboard: later\n (try again in 1000 ms)"]);
+        .fails(75, &["switchboard: later (try again in 1000 ms)"]);
     call(&["--stream", "moody", "again"]).await.fails(75, &["later"]);
     call(&["nobody", "x"])
         .await
@@ -188,10 +188,13 @@ async fn ctrl_c_in_the_middle_of_a_stream_kills_the_program_and_its_children() {
             "exec 3> alive; sleep 1000 & echo go; wait",
         ])
         .await;
-    let mut call = daemon.spawn(&["call", "--stream", "follow", "x"]);
+    // Its stdin stays open: a read that blocks must not hold up the end.
+    let mut call = daemon.spawn(&["call", "--stream", "follow"]);
     assert_eq!(call.line().await, "go");
     call.send(Signal::SIGINT);
+    let stdin = call.stdin.take();
     let ran = call.end().await;
+    drop(stdin);
     assert_eq!((ran.status, ran.stderr.as_str()), (130, ""));
     within("the end of the program and its child", gone)
         .await
@@ -260,4 +263,21 @@ async fn a_reader_who_leaves_ends_a_call_quietly() {
         .await
         .expect("it ends");
     assert_eq!((output.status.code(), output.stderr), (Some(0), Vec::new()));
+}
+
+#[tokio::test]
+async fn on_a_terminal_the_prompt_gets_a_line_of_its_own() {
+    let daemon = Daemon::start().await;
+    let _cat = daemon.handle(&["cat", "--", "cat"]).await;
+    for (arguments, printed) in [
+        (&["call", "cat", "hello"][..], "hello\r\n"),
+        (&["call", "cat", "hello\n"], "hello\r\n"),
+        (&["call", "--stream", "cat", "hello"], "hello\r\n"),
+        (&["call", "cat", ""], ""),
+    ] {
+        let terminal = Terminal::open();
+        let mut command = daemon.command(arguments);
+        command.stdout(terminal.end());
+        assert_eq!(terminal.shown_by(command).await, printed, "{arguments:?}");
+    }
 }

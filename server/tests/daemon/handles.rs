@@ -1,5 +1,7 @@
 //! Handling: sharing, bounds, ends.
 
+use std::time::{Duration, Instant};
+
 use super::support::*;
 
 /// Tells that it runs and waits at the gate; then says its name.
@@ -44,12 +46,18 @@ async fn two_handlers_share_calls_and_a_killed_one_costs_a_retry() {
     assert_eq!(names, ["one", "two"], "each has one of the calls");
 
     one.send(Signal::SIGKILL);
+    let killed = Instant::now();
     let [first, second] = calls;
     // The caller of the one that was killed ends; then the other's is let through.
     let (first, second) = (first.end(), second.end());
     tokio::pin!(first, second);
     let lost = tokio::select! { ran = &mut first => (ran, true), ran = &mut second => (ran, false) };
-    lost.0.fails(75, &["went away"]);
+    lost.0.fails(75, &["the connection to the responder is lost"]);
+    assert!(
+        killed.elapsed() < Duration::from_secs(5),
+        "it takes {:?}",
+        killed.elapsed()
+    );
     // The orphan of the killed handler reads a line as well.
     let _open = gate.open_gate(2);
     let kept = if lost.1 { second.await } else { first.await };

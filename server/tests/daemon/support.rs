@@ -337,3 +337,51 @@ impl Fifo {
 pub struct Gate {
     _file: File,
 }
+
+/// A terminal that nobody sits at.
+pub struct Terminal {
+    master: std::os::fd::OwnedFd,
+}
+
+impl Terminal {
+    pub fn open() -> Self {
+        use rustix::pty::{OpenptFlags, grantpt, openpt, unlockpt};
+        let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("a terminal");
+        grantpt(&master).expect("ours");
+        unlockpt(&master).expect("ours");
+        Self { master }
+    }
+
+    /// The end for a program.
+    pub fn end(&self) -> Stdio {
+        let name = rustix::pty::ptsname(&self.master, Vec::new()).expect("it has a name");
+        let path = name.to_str().expect("UTF-8");
+        OpenOptions::new()
+            .read(true)
+            .write(true)
+            .open(path)
+            .expect("it opens")
+            .into()
+    }
+
+    /// What a program that has its end shows, until it ends with status 0.
+    pub async fn shown_by(self, mut command: Command) -> String {
+        let mut child = command.spawn().expect("it starts");
+        // It holds the other ends; from now on the end of the last of them is the end of what is shown.
+        drop(command);
+        let (done, shown) = oneshot::channel();
+        let mut master = File::from(self.master);
+        std::thread::spawn(move || {
+            let mut bytes = Vec::new();
+            // Linux tells the end by an error.
+            let _ = master.read_to_end(&mut bytes);
+            let _ = done.send(bytes);
+        });
+        let status = within("the end of a program", child.wait())
+            .await
+            .expect("it ends");
+        let shown = within("the end of what is shown", shown).await.expect("read");
+        assert!(status.success(), "{status}");
+        String::from_utf8(shown).expect("UTF-8")
+    }
+}
