@@ -58,7 +58,7 @@ const COMMANDS_MAX: usize = 16;
 /// ```
 /// use std::time::Duration;
 /// use switchboard_peer::{
-///     Connector, Fault, Handlers, KeepAlive, KeepAliveOptions, Presence, RetryPolicy,
+///     Connector, Handlers, KeepAlive, KeepAliveOptions, Presence, RetryPolicy,
 /// };
 ///
 /// async fn shout() -> Result<(), Box<dyn std::error::Error>> {
@@ -200,7 +200,8 @@ impl KeepAlive {
     /// that. What was wished for first is asked for first.
     ///
     /// # Errors
-    /// An Error if the hub refuses, and nothing is changed; an Error once the connection has ended for good.
+    /// An Error if the hub refuses: later connections do not ask for it again. An Error once the connection has ended
+    /// for good.
     ///
     /// # Cancel safety
     /// Dropped before its end, the wish is given up, unless the hub has agreed to it already.
