@@ -72,10 +72,7 @@ impl<T: Transport> Driver<T> {
             return Ok(());
         }
         let now = Instant::now();
-        let options = &self.connection.options;
-        if let (Some(since), Some(timeout)) = (self.timing.write_blocked, options.write_timeout)
-            && now >= since + timeout
-        {
+        if self.write_deadline().is_some_and(|deadline| now >= deadline) {
             return Err(CloseReason::WriteTimeout);
         }
         if self.read_deadline().is_some_and(|deadline| now >= deadline) {
@@ -96,6 +93,11 @@ impl<T: Transport> Driver<T> {
             .read_timeout
             .filter(|_| reading)
             .map(|timeout| self.timing.heard + timeout)
+    }
+
+    fn write_deadline(&self) -> Option<Instant> {
+        let timeout = self.connection.options.write_timeout?;
+        self.timing.write_blocked.map(|since| since + timeout)
     }
 
     fn send_heartbeat(&mut self, now: Instant) {
@@ -140,27 +142,27 @@ impl<T: Transport> Driver<T> {
         }
     }
 
-    /// Sets the timer to the next thing due. False if that is now.
-    pub(super) fn arm_timer(&mut self, cx: &mut Context<'_>) -> bool {
+    /// When something is to be done next. Everything in here must be done by the phase it is in: what stays due would
+    /// have the driver turn without end.
+    fn next_due(&self) -> Option<Instant> {
+        if let Phase::Closing { until, .. } = &self.phase {
+            return Some(*until);
+        }
         let options = &self.connection.options;
         let stall = self.pause.as_ref().filter(|pause| pause.on != PauseOn::Output);
-        let closing = match &self.phase {
-            Phase::Closing { until, .. } => Some(*until),
-            Phase::Running => None,
-        };
-        let calls = self.connection.in_flight.lock().next_deadline();
         let due = [
-            closing,
             self.read_deadline(),
             self.timing.heartbeat,
-            self.timing
-                .write_blocked
-                .zip(options.write_timeout)
-                .map(|(since, timeout)| since + timeout),
+            self.write_deadline(),
             stall.map(|pause| pause.since + options.stall_timeout),
-            calls,
+            self.connection.in_flight.lock().next_deadline(),
         ];
-        let Some(due) = due.into_iter().flatten().min() else {
+        due.into_iter().flatten().min()
+    }
+
+    /// Sets the timer to the next thing due. False if that is now.
+    pub(super) fn arm_timer(&mut self, cx: &mut Context<'_>) -> bool {
+        let Some(due) = self.next_due() else {
             return true;
         };
         let armed = self.timing.sleep.deadline();
