@@ -320,9 +320,15 @@ impl Connection {
 
     /// The caller gave its call up: nobody waits for the answer any more.
     pub(crate) fn abandon(&self, id: RequestId) {
-        let waiter = self.in_flight.lock().remove(id);
+        let mut in_flight = self.in_flight.lock();
+        let waiter = in_flight.remove(id);
+        let idle = in_flight.len() == 0;
+        drop(in_flight);
         if let Some(waiter) = waiter {
             self.tell_cancelled(id, &waiter);
+        }
+        if idle && self.wish() != Wish::Open {
+            self.driver.wake();
         }
     }
 

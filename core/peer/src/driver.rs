@@ -119,10 +119,11 @@ impl<T: Transport> Driver<T> {
         if let Phase::Closing { .. } = self.phase {
             return self.poll_closing(cx);
         }
-        self.check_wish();
         self.check_timers(cx)?;
         let handled = self.poll_notifications(cx);
         self.poll_pause(cx);
+        // After all that may end the last call.
+        self.check_wish();
         let read = self.poll_input(cx)?;
         if !read && self.poll_linger(cx).is_pending() {
             return Ok(handled);
