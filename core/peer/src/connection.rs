@@ -374,16 +374,18 @@ impl Connection {
 
     // ---- calls from the other side
 
-    /// Takes an answered call out of the table. False if it was not there any more.
-    pub(crate) fn finish_service(&self, key: ServiceKey) -> bool {
+    /// Takes an answered call out of the table, unless it is not there any more, and has `push` queue its answer. To
+    /// the driver that is one step: a table seen empty means that every answer is queued, and the end may come.
+    pub(crate) fn finish_service(&self, key: ServiceKey, push: impl FnOnce(&Outbox)) {
         let mut in_service = self.in_service.lock();
-        let present = in_service.finish(key);
+        if in_service.finish(key) {
+            push(&self.outbox);
+        }
         let idle = in_service.len() == 0;
         drop(in_service);
         if idle && self.wish() != Wish::Open {
             self.driver.wake();
         }
-        present
     }
 
     /// A token that fires when the caller gives the call up. `None` once it was answered.

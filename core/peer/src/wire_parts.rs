@@ -11,7 +11,7 @@ use crate::cancel::CancelHook;
 use crate::connection::Connection;
 use crate::fault::{Fault, wait_ms};
 use crate::in_service::ServiceKey;
-use crate::outbox::PushError;
+use crate::outbox::{Outbox, PushError};
 use crate::parts::Unread;
 use crate::reply::{InUse, cancelled};
 
@@ -24,22 +24,18 @@ pub(crate) struct WireReply {
 
 impl WireReply {
     pub(crate) fn result(self, payload: &Bytes) {
-        if !self.finish() {
-            return;
-        }
-        let pushed = self
-            .connection
-            .outbox
-            .push(Head::SingleResult { id: self.id }, payload);
-        if let Err(PushError::Encode(error)) = pushed {
-            self.send_fault(&Fault::failed(format!("the result cannot be sent: {error}")));
-        }
+        self.connection.finish_service(self.key, |outbox| {
+            let pushed = outbox.push(Head::SingleResult { id: self.id }, payload);
+            if let Err(PushError::Encode(error)) = pushed {
+                let fault = Fault::failed(format!("the result cannot be sent: {error}"));
+                push_fault(outbox, self.id, &fault);
+            }
+        });
     }
 
     pub(crate) fn fault(self, fault: &Fault) {
-        if self.finish() {
-            self.send_fault(fault);
-        }
+        self.connection
+            .finish_service(self.key, |outbox| push_fault(outbox, self.id, fault));
     }
 
     pub(crate) fn into_parts(self, in_use: Option<InUse>) -> WireParts {
@@ -61,10 +57,6 @@ impl WireReply {
         self.connection.cancellation(self.key).unwrap_or_else(cancelled)
     }
 
-    fn finish(&self) -> bool {
-        self.connection.finish_service(self.key)
-    }
-
     /// Whether the caller still wants the answer.
     fn is_wanted(&self) -> bool {
         let mut in_service = self.connection.in_service.lock();
@@ -73,13 +65,10 @@ impl WireReply {
             .is_some_and(|hook| !matches!(hook, CancelHook::Fired))
     }
 
-    fn send_fault(&self, fault: &Fault) {
-        send_fault(&self.connection, self.id, fault);
-    }
 }
 
 /// Writes a fault as the message it is on the wire. A closed connection has nobody left to tell.
-pub(crate) fn send_fault(connection: &Connection, id: RequestId, fault: &Fault) {
+pub(crate) fn push_fault(outbox: &Outbox, id: RequestId, fault: &Fault) {
     let head = match fault {
         Fault::Error { .. } => Head::ErrorResult { id },
         Fault::Retry { wait, .. } => Head::RetryResult {
@@ -87,9 +76,7 @@ pub(crate) fn send_fault(connection: &Connection, id: RequestId, fault: &Fault) 
             wait_ms: wait_ms(*wait),
         },
     };
-    let _ = connection
-        .outbox
-        .push(head, &Bytes::copy_from_slice(fault.message().as_bytes()));
+    let _ = outbox.push(head, &Bytes::copy_from_slice(fault.message().as_bytes()));
 }
 
 impl std::fmt::Debug for WireReply {
@@ -161,19 +148,11 @@ impl WireParts {
             Self::Result { reply, ended, in_use } => {
                 *ended = true;
                 *in_use = None;
-                if !reply.finish() {
-                    return;
-                }
-                match end {
+                reply.connection.finish_service(reply.key, |outbox| match end {
                     // A closed connection has nobody left to tell.
-                    Ok(()) => drop(
-                        reply
-                            .connection
-                            .outbox
-                            .push(Head::StreamResult { id: reply.id }, &Bytes::new()),
-                    ),
-                    Err(fault) => reply.send_fault(&fault),
-                }
+                    Ok(()) => drop(outbox.push(Head::StreamResult { id: reply.id }, &Bytes::new())),
+                    Err(fault) => push_fault(outbox, reply.id, &fault),
+                });
             }
             Self::Request {
                 connection,

@@ -17,7 +17,7 @@ use crate::panics::caught;
 use crate::parts::{PartSender, parts};
 use crate::reply::{Body, RETRY_WAIT, Replier};
 use crate::service::{Described, Description, Request};
-use crate::wire_parts::{WireReply, send_fault};
+use crate::wire_parts::{WireReply, push_fault};
 
 /// The text of every refusal for a limit, as the reference words it.
 const BUSY: &str = "request rate limit";
@@ -57,7 +57,7 @@ impl<T: Transport> Driver<T> {
     fn on_request(&mut self, id: RequestId, operation: Name, payload: Bytes) {
         match self.admit(id, CallKind::Single, payload.len()) {
             Ok(key) => self.hand_over_request(operation, Body::Single(payload), self.replier(id, key), None),
-            Err(fault) => send_fault(&self.connection, id, &fault),
+            Err(fault) => push_fault(&self.connection.outbox, id, &fault),
         }
     }
 
@@ -74,7 +74,7 @@ impl<T: Transport> Driver<T> {
             Ok(admitted) => admitted,
             Err(fault) => {
                 self.bodies.discard(id);
-                return send_fault(&self.connection, id, &fault);
+                return push_fault(&self.connection.outbox, id, &fault);
             }
         };
         let (mut sender, receiver) = parts(self.connection.options.limits.stream_bytes_max);
