@@ -6,51 +6,16 @@
 //! who trusts others: invalid peer certificate: UnknownIssuer
 //! ```
 
-use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use rcgen::CertifiedKey;
 use rustls::pki_types::PrivateKeyDer;
 use rustls::{RootCertStore, ServerConfig};
-use switchboard_peer::{ConnectError, Connector, Handlers, Listener, Options, serve, tls_with_roots};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::task::JoinSet;
-use tokio_rustls::TlsAcceptor;
-use tokio_rustls::server::TlsStream;
-use tokio_util::sync::CancellationToken;
-
-/// A handshake that takes longer comes to nothing.
-const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// Accepts TCP connections and secures them, each in a task of its own: a slow one holds up no other.
-struct TlsListener {
-    tcp: TcpListener,
-    tls: TlsAcceptor,
-    handshakes: JoinSet<io::Result<(TlsStream<TcpStream>, String)>>,
-}
-
-impl Listener for TlsListener {
-    type Transport = TlsStream<TcpStream>;
-
-    async fn accept(&mut self) -> io::Result<(Self::Transport, String)> {
-        loop {
-            tokio::select! {
-                accepted = self.tcp.accept() => {
-                    let (stream, address) = accepted?;
-                    stream.set_nodelay(true)?;
-                    let secured = tokio::time::timeout(HANDSHAKE_TIMEOUT, self.tls.accept(stream));
-                    self.handshakes.spawn(async move { Ok((secured.await??, address.to_string())) });
-                }
-                Some(done) = self.handshakes.join_next() => {
-                    if let Ok(Ok(secured)) = done {
-                        return Ok(secured);
-                    }
-                }
-            }
-        }
-    }
-}
+use switchboard_peer::{
+    CancellationToken, ConnectError, Connector, Handlers, Options, TlsListener, serve, tls_with_roots,
+};
+use tokio::net::TcpListener;
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
@@ -64,11 +29,7 @@ async fn main() -> anyhow::Result<()> {
 
     let tcp = TcpListener::bind("127.0.0.1:0").await?;
     let url = format!("tls://{}", tcp.local_addr()?).parse()?;
-    let listener = TlsListener {
-        tcp,
-        tls: TlsAcceptor::from(Arc::new(tls)),
-        handshakes: JoinSet::new(),
-    };
+    let listener = TlsListener::new(tcp, Arc::new(tls));
     let handlers = Handlers::new().handle(
         "greet",
         |_, name: String| async move { Ok(format!("Hello, {name}!")) },

@@ -28,6 +28,9 @@ pub enum Fault {
 }
 
 /// The kinds of [`Fault::Error`].
+///
+/// gotalk's wire carries the message alone: what comes over it is [`Unknown`](Self::Unknown) if it has the words of an
+/// unknown operation, else [`Failed`](Self::Failed).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ErrorKind {
     /// No such operation, topic, key or account.

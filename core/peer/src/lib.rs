@@ -1,4 +1,37 @@
 //! A gotalk peer on any byte stream: requests, streams and notifications, in both directions, over one connection.
+//!
+//! Both ends of a connection are equal: each has [`Handlers`] for what comes, and a [`Peer`] to speak to the other. A
+//! call fails with a [`Fault`] of one of two kinds: an Error, which will not go away, or a Retry, which may.
+//!
+//! ```
+//! use switchboard_peer::{Fault, Handlers, Options, Peer};
+//!
+//! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+//! let greeter = Handlers::new()
+//!     .handle("greet", |_, name: String| async move { Ok(format!("Hello, {name}!")) })
+//!     .handle_stream("shout", |_, mut words, results| async move {
+//!         while let Some(word) = words.next().await {
+//!             results.send(word?.to_ascii_uppercase()).await?;
+//!         }
+//!         Ok::<_, Fault>(())
+//!     });
+//! let (caller, _greeter) = Peer::pair(Handlers::new(), greeter, Options::default()).await?;
+//! let greeting: String = caller.request("greet", "Ada").await?;
+//! assert_eq!(greeting, "Hello, Ada!");
+//! # Ok(())
+//! # }
+//! # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(run()).unwrap();
+//! ```
+//!
+//! - [`connect`] and [`serve`] make connections over TCP, TLS and Unix sockets; [`Peer::start`] talks over any byte
+//!   stream; [`Peer::pair`] over memory.
+//! - [`Peer::call`] is a call with a deadline, retries or a stream; [`Peer::notify`] a message without an answer.
+//! - [`KeepAlive`] is a connection that comes back by itself. [`AtHub`] is what a program says to a Switchboard hub.
+//! - [`Options`] and its [`Limits`] bound what the other side may cause.
+//! - [`TagQueues`] is something simpler: messages by number over a byte stream.
+//!
+//! Giving a call up (by dropping its future, or its result's stream) frees this side at once. The other side is told
+//! if it is known to understand: see [`Peer::set_knows_cancel`].
 
 mod at_hub;
 mod call;
@@ -32,6 +65,7 @@ pub use at_hub::{
     AtHub, DeliveryPolicy, HubOperation, HubSession, HubStats, Login, PublishOptions, Published,
     ServeOptions, WhoAmI,
 };
+pub use bytes::Bytes;
 pub use call::CallBuilder;
 pub use close::CloseReason;
 pub use connect::{ConnectError, Connector, DEFAULT_PORT, Url, UrlError, connect, tls_with_roots};
@@ -49,8 +83,11 @@ pub use peer::{Peer, Side};
 pub use reply::{Body, InUse, Replier, Reply, ReplyFuture};
 pub use results::Results;
 pub use retry::RetryPolicy;
-pub use serve::{Listener, serve};
+pub use serve::{Listener, TlsListener, serve};
 pub use service::{BoxFuture, Caller, Described, Description, Request, Service};
 pub use switchboard_wire::gotalk::{Name, ProtocolErrorCode, RequestId};
 pub use switchboard_wire::tagged::Tagged;
-pub use tag_queues::{TagClaim, TagCounts, TagOptions, TagQueues, TagSendError, TagsEnded, Unclaimed, WhenFull};
+pub use tag_queues::{
+    TagClaim, TagCounts, TagOptions, TagQueues, TagSendError, TagsEnded, Unclaimed, WhenFull,
+};
+pub use tokio_util::sync::CancellationToken;

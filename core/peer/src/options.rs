@@ -11,7 +11,8 @@ pub struct Limits {
     pub requests_max: usize,
     /// Stream requests being answered at once; 0 takes none. Default 256.
     pub streams_max: usize,
-    /// Bytes of one payload; a larger one is a protocol error. Default 16 MiB.
+    /// Bytes of one payload. A larger one ends the connection, as a protocol error: the one limit that cannot be
+    /// tried again. Default 16 MiB.
     pub payload_bytes_max: usize,
     /// Bytes of requests held by handlers, and likewise bytes of results not yet written. Default 64 MiB.
     pub buffered_bytes_max: usize,

@@ -21,6 +21,13 @@ use crate::wire_parts::WireParts;
 #[error("nobody reads this stream any more")]
 pub struct Unread;
 
+/// So that a handler may end by `?` when its caller has gone.
+impl From<Unread> for Fault {
+    fn from(unread: Unread) -> Self {
+        Self::failed(unread.to_string())
+    }
+}
+
 /// Makes a stream in memory. Its sender waits while `bytes_max` or more bytes are unread.
 pub fn parts(bytes_max: usize) -> (PartSender, PartReceiver) {
     let pipe = Arc::new(Pipe {

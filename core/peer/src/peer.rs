@@ -37,6 +37,9 @@ impl From<Arc<Connection>> for Peer {
     }
 }
 
+/// Bytes on their way between the two of a [`Peer::pair`], each way.
+const PAIR_BYTES: usize = 64 * 1024;
+
 /// Which of the two ends this is. Only the heartbeats differ: a connecting end sends the first at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Side {
@@ -47,7 +50,7 @@ pub enum Side {
 }
 
 impl Peer {
-    /// Begins to talk over `transport`: exchanges versions, then hands what comes to `service`, in a task of its own.
+    /// Begins to talk over `transport`: exchanges versions with the other side, which must do so at the same time, then hands what comes to `service`, in a task of its own.
     ///
     /// # Errors
     /// If the other side does not speak gotalk 1, or says nothing within the handshake time-out. It has been told.
@@ -72,6 +75,26 @@ impl Peer {
         );
         tokio::spawn(driver);
         Ok(Self { connection })
+    }
+
+    /// Two peers in this process that talk to each other, over memory.
+    ///
+    /// # Errors
+    /// None as a rule: each side is a peer of the other's making.
+    pub async fn pair(
+        left: impl Service,
+        right: impl Service,
+        options: Options,
+    ) -> Result<(Self, Self), HandshakeError> {
+        let (one, other) = tokio::io::duplex(PAIR_BYTES);
+        let caller = || Caller {
+            address: Some("memory".to_owned()),
+            ..Caller::default()
+        };
+        tokio::try_join!(
+            Self::start(one, Side::Connecting, left, options.clone(), caller()),
+            Self::start(other, Side::Accepting, right, options, caller()),
+        )
     }
 
     // ---- calls
@@ -197,7 +220,8 @@ impl Peer {
         &self.connection.caller
     }
 
-    /// The load in the other side's last heartbeat, 0 to 65535; `None` before the first.
+    /// The load in the other side's last heartbeat, 0 to 65535; `None` before the first. A connecting side sends one
+    /// at once, an accepting side only after its [`Options::heartbeat_interval`].
     pub fn load(&self) -> Option<u16> {
         self.connection.peer_load()
     }

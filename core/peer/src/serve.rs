@@ -1,49 +1,88 @@
 //! Accepting peers without a daemon.
 
-use std::future::Future;
+use std::future::{Future, Ready, ready};
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::{TcpListener, UnixListener};
+use rustls::ServerConfig;
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::task::JoinSet;
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 
 use crate::driver::Transport;
 use crate::options::Options;
 use crate::peer::{Peer, Side};
-use crate::service::{Caller, Service};
+use crate::service::{BoxFuture, Caller, Service};
 
 /// Something that connections come from.
 pub trait Listener: Send + 'static {
     /// What a connection is made of.
     type Transport: Transport;
 
-    /// The next connection, and a text that names its other end.
+    /// What is left to be done before it can be talked over. It runs in the connection's own task, within
+    /// [`Options::handshake_timeout`]: a slow one holds up no other.
+    type Handshake: Future<Output = io::Result<Self::Transport>> + Send + 'static;
+
+    /// The next connection, and a text that names its other end. An error is the listener's own, such as too many
+    /// open files; what is wrong with one connection is an error of its handshake.
     ///
     /// Must be cancel safe: no connection is lost when the future is dropped.
-    fn accept(&mut self) -> impl Future<Output = io::Result<(Self::Transport, String)>> + Send;
+    fn accept(&mut self) -> impl Future<Output = io::Result<(Self::Handshake, String)>> + Send;
 }
 
 impl Listener for TcpListener {
-    type Transport = tokio::net::TcpStream;
+    type Transport = TcpStream;
+    type Handshake = Ready<io::Result<TcpStream>>;
 
-    async fn accept(&mut self) -> io::Result<(Self::Transport, String)> {
+    async fn accept(&mut self) -> io::Result<(Self::Handshake, String)> {
         let (stream, address) = TcpListener::accept(self).await?;
-        stream.set_nodelay(true)?;
-        Ok((stream, address.to_string()))
+        let prepared = stream.set_nodelay(true).map(|()| stream);
+        Ok((ready(prepared), address.to_string()))
     }
 }
 
 impl Listener for UnixListener {
-    type Transport = tokio::net::UnixStream;
+    type Transport = UnixStream;
+    type Handshake = Ready<io::Result<UnixStream>>;
 
-    async fn accept(&mut self) -> io::Result<(Self::Transport, String)> {
+    async fn accept(&mut self) -> io::Result<(Self::Handshake, String)> {
         let (stream, _) = UnixListener::accept(self).await?;
         let uid = stream.peer_cred().map(|peer| peer.uid());
+        let name = uid.map_or_else(|_| "unix".to_owned(), |uid| format!("unix:uid={uid}"));
+        Ok((ready(Ok(stream)), name))
+    }
+}
+
+/// TLS over the connections of another listener.
+pub struct TlsListener<L> {
+    listener: L,
+    tls: TlsAcceptor,
+}
+
+impl<L: Listener> TlsListener<L> {
+    /// Secures what comes from `listener`, as `config` says.
+    pub fn new(listener: L, config: Arc<ServerConfig>) -> Self {
+        Self {
+            listener,
+            tls: config.into(),
+        }
+    }
+}
+
+impl<L: Listener> Listener for TlsListener<L> {
+    type Transport = TlsStream<L::Transport>;
+    type Handshake = BoxFuture<io::Result<Self::Transport>>;
+
+    async fn accept(&mut self) -> io::Result<(Self::Handshake, String)> {
+        let (handshake, address) = self.listener.accept().await?;
+        let tls = self.tls.clone();
         Ok((
-            stream,
-            uid.map_or_else(|_| "unix".to_owned(), |uid| format!("unix:uid={uid}")),
+            Box::pin(async move { tls.accept(handshake.await?).await }),
+            address,
         ))
     }
 }
@@ -82,11 +121,11 @@ pub async fn serve<L, S>(
             accepted = listener.accept() => accepted,
         };
         match accepted {
-            Ok((transport, address)) => {
+            Ok((handshake, address)) => {
                 rest = REST_MIN;
                 let stop = stop.clone();
                 peers.spawn(serve_one(
-                    transport,
+                    handshake,
                     address,
                     Arc::clone(&service),
                     options.clone(),
@@ -106,13 +145,18 @@ pub async fn serve<L, S>(
 }
 
 async fn serve_one<T: Transport>(
-    transport: T,
+    handshake: impl Future<Output = io::Result<T>>,
     address: String,
     service: Arc<impl Service>,
     options: Options,
     stop: CancellationToken,
     grace: Duration,
 ) {
+    let transport = match timeout(options.handshake_timeout, handshake).await {
+        Ok(Ok(transport)) => transport,
+        Ok(Err(error)) => return tracing::debug!(address, %error, "a connection came to nothing"),
+        Err(_) => return tracing::debug!(address, "a connection was not secured in time"),
+    };
     let caller = Caller {
         address: Some(address.clone()),
         ..Caller::default()
