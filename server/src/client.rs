@@ -163,6 +163,11 @@ fn setback(why: Setback) -> Failure {
 async fn log_changes(mut state: watch::Receiver<State>) {
     while state.changed().await.is_ok() {
         match &*state.borrow_and_update() {
+            // No loss, but the end of the command.
+            State::Waiting {
+                why: Setback::Lost(CloseReason::Local),
+                ..
+            } => {}
             State::Waiting { why, .. } => tracing::warn!(%why, "reconnecting"),
             State::Connected => tracing::warn!("connected again"),
             State::Connecting { .. } | State::Closed(_) => {}

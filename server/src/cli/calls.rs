@@ -7,8 +7,8 @@ use clap::{Args, ValueHint};
 use crate::units::Span;
 
 const CALL_AFTER_HELP: &str = "\
-The result goes to stdout byte for byte, a streamed one as it arrives. On a terminal a line break is added if it ends
-without one.
+The result goes to stdout byte for byte, a streamed one as it arrives.
+On a terminal a line break is added if it ends without one.
 
 Examples:
   switchboard call upper hello

@@ -44,9 +44,9 @@ pub(super) async fn subscribe(args: SubscribeArgs, client: Client) -> anyhow::Re
     };
     let link = client.keep(handlers, presence).await?;
     tracing::info!(filters = ?args.filters, "subscribed");
-    print(&args, &link, messages).await?;
+    let printed = print(&args, &link, messages).await;
     link.shutdown(CLOSE_WAIT).await;
-    Ok(())
+    printed
 }
 
 async fn print(

@@ -109,7 +109,7 @@ async fn a_second_signal_kills_what_runs() {
     let daemon = Daemon::start().await;
     let alive = Fifo::new(daemon.folder(), "alive");
     let gone = alive.until_all_are_gone();
-    let script = "exec 3> alive; sleep 1000 & echo go; wait";
+    let script = "exec 3> alive; sleep 60 & echo go; wait";
     let mut work = daemon.handle(&["work", "--", "sh", "-c", script]).await;
     let mut call = daemon.spawn(&["call", "--stream", "work", "x"]);
     assert_eq!(call.line().await, "go");
@@ -129,7 +129,7 @@ async fn its_own_time_limit_kills_the_program() {
     let daemon = Daemon::start().await;
     let alive = Fifo::new(daemon.folder(), "alive");
     let gone = alive.until_all_are_gone();
-    let script = "exec 3> alive; sleep 1000 & wait";
+    let script = "exec 3> alive; sleep 60 & wait";
     let _hang = daemon
         .handle(&["hang", "--timeout", "300ms", "--", "sh", "-c", script])
         .await;
