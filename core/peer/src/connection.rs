@@ -37,6 +37,8 @@ pub(crate) enum Wish {
     Drain = 1,
     /// Write what is queued, then close.
     Close = 2,
+    /// The same, but wait only a moment for it to be taken.
+    CloseNow = 3,
 }
 
 pub(crate) struct Connection {
@@ -404,7 +406,8 @@ impl Connection {
         match self.wish.load(Ordering::Acquire) {
             0 => Wish::Open,
             1 => Wish::Drain,
-            _ => Wish::Close,
+            2 => Wish::Close,
+            _ => Wish::CloseNow,
         }
     }
 

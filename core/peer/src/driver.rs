@@ -80,7 +80,8 @@ enum Phase {
     /// All is said: write the rest, then wait until the other side has closed or the time is up.
     Closing {
         reason: CloseReason,
-        until: Instant,
+        /// Set once all is written; before, the write time-out watches.
+        until: Option<Instant>,
         shut: bool,
     },
 }
@@ -125,6 +126,9 @@ impl<T: Transport> Driver<T> {
         // After all that may end the last call.
         self.check_wish();
         let read = self.poll_input(cx)?;
+        if let Phase::Closing { .. } = self.phase {
+            return Ok(true);
+        }
         if !read && self.poll_linger(cx).is_pending() {
             return Ok(handled);
         }
@@ -152,7 +156,7 @@ impl<T: Transport> Driver<T> {
                     && self.connection.in_flight.lock().len() == 0
                     && self.notifications.is_idle()
             }
-            Wish::Close => true,
+            Wish::Close | Wish::CloseNow => true,
         };
         if done {
             self.begin_closing(CloseReason::Local);
@@ -197,20 +201,27 @@ impl<T: Transport> Driver<T> {
         self.pause = None;
         self.phase = Phase::Closing {
             reason,
-            until: Instant::now() + LINGER,
+            until: None,
             shut: false,
         };
     }
 
     fn poll_closing(&mut self, cx: &mut Context<'_>) -> Result<bool, CloseReason> {
-        self.poll_output(cx)?;
+        let broken = self.poll_output(cx).is_err();
+        let written = self.output.is_empty() && self.connection.outbox.is_empty();
+        let write_deadline = self.write_deadline();
         let Phase::Closing { reason, until, shut } = &mut self.phase else {
             return Ok(true);
         };
-        if Instant::now() >= *until {
+        let now = Instant::now();
+        if written || self.connection.wish() == Wish::CloseNow {
+            until.get_or_insert(now + LINGER);
+        }
+        let over = |deadline: &Option<Instant>| deadline.is_some_and(|deadline| now >= deadline);
+        if broken || over(until) || over(&write_deadline) {
             return Err(reason.clone());
         }
-        if !*shut && self.output.is_empty() && self.connection.outbox.is_empty() {
+        if !*shut && written {
             match Pin::new(&mut self.io).poll_shutdown(cx) {
                 Poll::Ready(Ok(())) => *shut = true,
                 Poll::Ready(Err(_)) => return Err(reason.clone()),

@@ -281,7 +281,7 @@ impl Peer {
     pub async fn shutdown(&self, grace: Duration) {
         self.connection.want(Wish::Drain);
         if tokio::time::timeout(grace, self.closed()).await.is_err() {
-            self.close();
+            self.connection.want(Wish::CloseNow);
             self.closed().await;
         }
     }

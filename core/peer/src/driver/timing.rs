@@ -95,7 +95,7 @@ impl<T: Transport> Driver<T> {
             .map(|timeout| self.timing.heard + timeout)
     }
 
-    fn write_deadline(&self) -> Option<Instant> {
+    pub(super) fn write_deadline(&self) -> Option<Instant> {
         let timeout = self.connection.options.write_timeout?;
         self.timing.write_blocked.map(|since| since + timeout)
     }
@@ -146,7 +146,7 @@ impl<T: Transport> Driver<T> {
     /// have the driver turn without end.
     fn next_due(&self) -> Option<Instant> {
         if let Phase::Closing { until, .. } = &self.phase {
-            return Some(*until);
+            return [*until, self.write_deadline()].into_iter().flatten().min();
         }
         let options = &self.connection.options;
         let stall = self.pause.as_ref().filter(|pause| pause.on != PauseOn::Output);
