@@ -3,11 +3,13 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use switchboard_peer::{
     Caller, Context, Fault, Handlers, Options, PartReceiver, Peer, Results, Service, Side,
 };
+use switchboard_wire::gotalk::{Bounds, Message, decode};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+use tokio::sync::{mpsc, watch};
 
 /// Bytes that the in-memory pipe holds each way.
 const PIPE_BYTES: usize = 64 * 1024;
@@ -123,4 +125,105 @@ pub async fn cat(_: Context, mut body: PartReceiver, results: Results) -> Result
         }
     }
     Ok(())
+}
+
+impl Raw {
+    /// Says nothing more, and goes on reading.
+    pub async fn half_close(&mut self) {
+        self.io.shutdown().await.unwrap();
+    }
+
+    /// Sees that nothing is said for so long.
+    pub async fn silence(&mut self, lasts: Duration) {
+        let mut byte = [0];
+        let read = tokio::time::timeout(lasts, self.io.read(&mut byte)).await;
+        assert!(read.is_err(), "{read:?} {:?} instead of silence", text(&byte));
+    }
+
+    /// The next message that is no heartbeat; `None` at the end.
+    pub async fn message(&mut self) -> Option<Message> {
+        let mut heard = BytesMut::new();
+        loop {
+            let mut byte = [0];
+            let read = tokio::time::timeout(Duration::from_secs(60), self.io.read(&mut byte)).await;
+            if read.expect("a message, or the end").unwrap() == 0 {
+                assert!(heard.is_empty(), "the end came within {:?}", text(&heard));
+                return None;
+            }
+            heard.extend_from_slice(&byte);
+            match decode(&mut heard, &Bounds::default()).unwrap() {
+                Some(Message::Heartbeat { .. }) | None => {}
+                message => return message,
+            }
+        }
+    }
+
+    /// The connection answers as if nothing had happened.
+    pub async fn is_well(&mut self) {
+        self.send("rwell004echo00000004well").await;
+        self.expect("Rwell00000004well").await;
+    }
+}
+
+/// Lets the handlers of the operation `gate` go on, all of them, for good.
+pub struct Gate(watch::Sender<bool>);
+
+impl Gate {
+    pub fn open(&self) {
+        self.0.send_replace(true);
+    }
+}
+
+/// [`handlers`], and `gate`, which answers with its payload once the gate is open.
+pub fn gated() -> (Handlers, Gate) {
+    let (sender, gate) = watch::channel(false);
+    let handlers = handlers().handle_raw("gate", move |_, payload| {
+        let mut gate = gate.clone();
+        async move {
+            // The gate lives as long as the test.
+            let _ = gate.wait_for(|open| *open).await;
+            Ok(payload)
+        }
+    });
+    (handlers, Gate(sender))
+}
+
+/// What becomes of the operation `probe`, whose handler never ends by itself.
+#[derive(Debug, PartialEq, Eq, Clone, Copy)]
+pub enum Probe {
+    Runs,
+    /// The handler was told that its caller is gone.
+    Cancelled,
+    /// The handler was dropped.
+    Dropped,
+}
+
+/// [`handlers`], and `probe`.
+pub fn probed() -> (Handlers, mpsc::UnboundedReceiver<Probe>) {
+    let (tell, told) = mpsc::unbounded_channel();
+    let handlers = handlers().handle_raw("probe", move |context, _| {
+        let last_word = LastWord(tell.clone());
+        async move {
+            let _ = last_word.0.send(Probe::Runs);
+            context.cancelled().await;
+            let _ = last_word.0.send(Probe::Cancelled);
+            std::future::pending().await
+        }
+    });
+    (handlers, told)
+}
+
+struct LastWord(mpsc::UnboundedSender<Probe>);
+
+impl Drop for LastWord {
+    fn drop(&mut self) {
+        let _ = self.0.send(Probe::Dropped);
+    }
+}
+
+/// Waits until `holds`, letting every other task run meanwhile.
+pub async fn until(holds: impl Fn() -> bool) {
+    while !holds() {
+        tokio::task::yield_now().await;
+    }
 }
