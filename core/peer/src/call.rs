@@ -11,7 +11,7 @@ use crate::connection::Outgoing;
 use crate::fault::Fault;
 use crate::parts::PartSender;
 use crate::peer::{Peer, from_json, to_json};
-use crate::reply::{Body, Replier, Reply, ReplyFuture};
+use crate::reply::{Body, Replier, Reply, ReplyFuture, deadline_passed};
 use crate::retry::RetryPolicy;
 
 /// A call in the making: see [`Peer::call`].
@@ -94,7 +94,7 @@ impl<'a> CallBuilder<'a> {
         let payload = payload.into();
         let mut retries = self.retry.start();
         loop {
-            self.peer.room().await;
+            self.room().await?;
             match self.once(Body::Single(payload.clone())).await {
                 Err(fault) => match retries.next(&fault, self.deadline) {
                     Some(wait) => tokio::time::sleep(wait).await,
@@ -110,7 +110,7 @@ impl<'a> CallBuilder<'a> {
     /// # Errors and cancel safety
     /// As [`send`](Self::send).
     pub async fn send_body(self, body: Body) -> Result<Reply, Fault> {
-        self.peer.room().await;
+        self.room().await?;
         self.once(body).await
     }
 
@@ -123,6 +123,21 @@ impl<'a> CallBuilder<'a> {
                 .connection()
                 .call_streaming(self.operation, self.deadline, &Bytes::new(), replier);
         (sender, reply)
+    }
+
+    /// Waits for room in the outbox, but no longer than the caller waits.
+    async fn room(&self) -> Result<(), Fault> {
+        let room = self.peer.room();
+        match self.deadline {
+            Some(deadline) => {
+                let waited = tokio::time::timeout_at(deadline, room).await;
+                waited.map_err(|_| deadline_passed())
+            }
+            None => {
+                room.await;
+                Ok(())
+            }
+        }
     }
 
     fn once(&self, body: Body) -> ReplyFuture {

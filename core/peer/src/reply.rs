@@ -203,6 +203,11 @@ pub(crate) fn unanswered() -> Fault {
     }
 }
 
+/// The fault for a call whose caller said how long it waits.
+pub(crate) fn deadline_passed() -> Fault {
+    Fault::retry(Duration::ZERO, "the deadline of the call has passed")
+}
+
 /// How long a caller should wait before it tries again after its responder was lost: about the time in which another
 /// one takes over, or the same one reconnects.
 pub(crate) const RETRY_WAIT: Duration = Duration::from_millis(100);

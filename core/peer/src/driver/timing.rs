@@ -9,8 +9,8 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::{Driver, PauseOn, Phase, Transport};
 use crate::close::CloseReason;
-use crate::fault::Fault;
 use crate::options::Options;
+use crate::reply::deadline_passed;
 
 /// In every read time-out, a message that takes longer must bring at least so many bytes.
 const PROGRESS_BYTES: usize = 16 * 1024;
@@ -135,10 +135,7 @@ impl<T: Transport> Driver<T> {
         let expired = self.connection.in_flight.lock().expire(now);
         for (id, waiter) in expired {
             self.connection.tell_cancelled(id, &waiter);
-            waiter.fault(Fault::retry(
-                Duration::ZERO,
-                "the deadline of the call has passed",
-            ));
+            waiter.fault(deadline_passed());
         }
     }
 
