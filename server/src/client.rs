@@ -9,8 +9,8 @@ use rustls::{
     pki_types::{CertificateDer, pem::PemObject},
 };
 use switchboard_peer::{
-    CloseReason, ConnectError, Connector, Ended, Handlers, KeepAlive, KeepAliveOptions, Limits, Options,
-    Peer, Presence, ProtocolErrorCode, Service, Setback, State, Url, tls_with_roots,
+    CloseReason, ConnectError, Connector, Ended, GiveUp, Handlers, KeepAlive, KeepAliveOptions, Limits,
+    Options, Peer, Presence, ProtocolErrorCode, Service, Setback, State, Url, tls_with_roots,
 };
 use tokio::sync::watch;
 
@@ -24,8 +24,11 @@ const PAYLOAD_RECEIVED_BYTES_MAX: usize = 1 << 30;
 /// would cost the connection.
 pub const PAYLOAD_SENT_BYTES_MAX: usize = 16 << 20;
 
+/// Bytes that wait for a connection to come back: one request, as commands make no more at once.
+const QUEUE_BYTES_MAX: usize = PAYLOAD_SENT_BYTES_MAX + 4096;
+
 /// How long a closing connection may take to write what is queued: a request to give up a call is a few bytes.
-const CLOSE_WAIT: Duration = Duration::from_secs(1);
+pub const CLOSE_WAIT: Duration = Duration::from_secs(1);
 
 /// Level of the log of commands that talk to a hub: what goes wrong without ending them.
 const LOG_LEVEL: &str = "warn";
@@ -63,7 +66,11 @@ impl Client {
         };
         Ok(Self {
             url,
-            connector: Connector { options, tls },
+            connector: Connector {
+                options,
+                tls,
+                ..Connector::default()
+            },
         })
     }
 
@@ -106,13 +113,19 @@ impl Client {
     }
 
     /// A connection that comes back by itself once it was there; `presence` is what is wanted of the hub each time.
+    /// When it is lost, so many tries to make another that come to nothing in a row end it; `None` for any number.
     ///
     /// # Errors
     /// If the first one cannot be made, or the hub refuses what is wanted.
     ///
     /// # Cancel safety
     /// Everything is closed with the future.
-    pub async fn keep(&self, service: impl Service, presence: Presence) -> Result<KeepAlive, Failure> {
+    pub async fn keep(
+        &self,
+        service: impl Service,
+        presence: Presence,
+        tries_max: Option<u32>,
+    ) -> Result<KeepAlive, Failure> {
         let client = self.clone();
         let connect = move |service: Arc<dyn Service>| {
             let client = client.clone();
@@ -120,6 +133,11 @@ impl Client {
         };
         let options = KeepAliveOptions {
             hub: Some(presence),
+            give_up: GiveUp {
+                tries_max,
+                ..GiveUp::default()
+            },
+            queue_bytes_max: QUEUE_BYTES_MAX,
             ..KeepAliveOptions::default()
         };
         let link = KeepAlive::start(connect, service, options);

@@ -40,6 +40,8 @@ pub struct CallArgs {
     #[arg(long, conflicts_with = "stream")]
     pub json: bool,
     /// When told to retry, wait as long as told and try again, up to N times
+    ///
+    /// So it does when the hub goes away: then the operation may be done twice.
     #[arg(long, value_name = "N", default_value_t = 0, conflicts_with = "stream")]
     pub retry: u32,
 }

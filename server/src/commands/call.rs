@@ -4,11 +4,14 @@ use std::{io::IsTerminal, time::Duration};
 
 use bytes::Bytes;
 use futures_util::TryStreamExt;
-use switchboard_peer::{CallBuilder, Fault, PartReceiver, PartSender, Peer, Reply, RetryPolicy};
+use switchboard_peer::{
+    CallBuilder, Fault, Handlers, KeepAlive, PartReceiver, PartSender, Peer, Presence, Reply, RetryPolicy,
+    State,
+};
 
 use crate::{
     cli::calls::CallArgs,
-    client::{Client, PAYLOAD_SENT_BYTES_MAX},
+    client::{CLOSE_WAIT, Client, PAYLOAD_SENT_BYTES_MAX, Signals, ended_failure},
     exit::Failure,
     json,
     output::Output,
@@ -21,7 +24,10 @@ const RETRY_TIME_MAX: Duration = Duration::from_secs(24 * 3600);
 /// `switchboard call`
 pub(super) async fn call(args: CallArgs, client: Client) -> anyhow::Result<()> {
     let payload = Payload::from_argument(args.payload.clone());
-    let result = ResultWriter::new();
+    let result = ResultWriter::new(args.json);
+    if args.retry > 0 {
+        return patient(&args, client, payload, result).await;
+    }
     client
         .visit(async |peer| {
             if args.stream {
@@ -33,12 +39,53 @@ pub(super) async fn call(args: CallArgs, client: Client) -> anyhow::Result<()> {
         .await
 }
 
-async fn single(
+async fn single(args: &CallArgs, peer: &Peer, payload: Payload, result: ResultWriter) -> anyhow::Result<()> {
+    let payload = read(args, payload).await?;
+    let reply = builder(args, peer).send(payload).await;
+    result.reply(reply.map_err(Failure::from)?).await
+}
+
+/// Tries again after a Retry, over another connection if the first is lost.
+async fn patient(
     args: &CallArgs,
-    peer: &Peer,
+    client: Client,
     payload: Payload,
     mut result: ResultWriter,
 ) -> anyhow::Result<()> {
+    let mut signals = Signals::watch()?;
+    let kept = client.keep(Handlers::new(), Presence::default(), Some(args.retry));
+    let link = signals.unless(async { Ok(kept.await?) }).await?;
+    let policy = RetryPolicy {
+        time_max: RETRY_TIME_MAX,
+        ..RetryPolicy::times(args.retry)
+    };
+    let called = async {
+        let payload = read(args, payload).await?;
+        let call = link.call(&args.operation).retry(policy);
+        let call = match args.timeout {
+            Some(span) => call.timeout(span.0),
+            None => call,
+        };
+        let returned = call.request_raw(payload).await;
+        result
+            .whole(&returned.map_err(|fault| given_up(&link, fault))?)
+            .await
+    };
+    let called = signals.unless(called).await;
+    link.shutdown(CLOSE_WAIT).await;
+    called
+}
+
+/// What a fault means when there is no connection any more.
+fn given_up(link: &KeepAlive, fault: Fault) -> Failure {
+    match &*link.state().borrow() {
+        State::Closed(ended) => ended_failure(ended.clone()),
+        _ => fault.into(),
+    }
+}
+
+/// The payload in one piece.
+async fn read(args: &CallArgs, payload: Payload) -> Result<Bytes, Failure> {
     let payload = payload.read(PAYLOAD_SENT_BYTES_MAX).await.map_err(|error| {
         let hint = if error.kind() == std::io::ErrorKind::FileTooLarge {
             " (--stream sends it in parts)"
@@ -48,28 +95,16 @@ async fn single(
         Failure::Error(format!("cannot read the payload: {error}{hint}"))
     })?;
     if args.json && !json::is_valid(&payload) {
-        return Err(Failure::Usage("--json: the payload is no JSON".to_owned()).into());
+        return Err(Failure::Usage("--json: the payload is no JSON".to_owned()));
     }
-    let policy = RetryPolicy {
-        time_max: RETRY_TIME_MAX,
-        ..RetryPolicy::times(args.retry)
-    };
-    let call = builder(args, peer).retry(policy);
-    match call.send(payload).await.map_err(Failure::from)? {
-        Reply::Single(payload) if args.json => match json::pretty(&payload) {
-            Some(text) => Ok(result.output.write_line(&text).await?),
-            None => result.whole(&payload).await,
-        },
-        Reply::Single(payload) => result.whole(&payload).await,
-        Reply::Stream(parts) => result.stream(parts).await,
-    }
+    Ok(payload)
 }
 
 async fn streamed(
     args: &CallArgs,
     peer: &Peer,
     payload: Payload,
-    mut result: ResultWriter,
+    result: ResultWriter,
 ) -> anyhow::Result<()> {
     let (sender, reply) = builder(args, peer).stream();
     let sending = async {
@@ -78,10 +113,8 @@ async fn streamed(
         std::future::pending::<()>().await;
     };
     let receiving = async {
-        match reply.await.map_err(Failure::from)? {
-            Reply::Single(payload) => result.whole(&payload).await,
-            Reply::Stream(parts) => result.stream(parts).await,
-        }
+        let reply = reply.await.map_err(Failure::from)?;
+        result.reply(reply).await
     };
     tokio::select! {
         received = receiving => received,
@@ -118,19 +151,35 @@ async fn send(payload: Payload, mut sender: PartSender) {
 struct ResultWriter {
     output: Output,
     is_terminal: bool,
+    /// JSON is laid out, where the result comes in one piece.
+    json: bool,
 }
 
 impl ResultWriter {
-    fn new() -> Self {
+    fn new(json: bool) -> Self {
         Self {
             output: Output::stdout(),
             is_terminal: std::io::stdout().is_terminal(),
+            json,
+        }
+    }
+
+    async fn reply(mut self, reply: Reply) -> anyhow::Result<()> {
+        match reply {
+            Reply::Single(payload) => self.whole(&payload).await,
+            Reply::Stream(parts) => self.stream(parts).await,
         }
     }
 
     async fn whole(&mut self, payload: &Bytes) -> anyhow::Result<()> {
-        self.output.write(payload).await?;
-        self.end(payload.last().copied()).await
+        let laid_out = if self.json { json::pretty(payload) } else { None };
+        match laid_out {
+            Some(text) => Ok(self.output.write_line(&text).await?),
+            None => {
+                self.output.write(payload).await?;
+                self.end(payload.last().copied()).await
+            }
+        }
     }
 
     async fn stream(&mut self, mut parts: PartReceiver) -> anyhow::Result<()> {

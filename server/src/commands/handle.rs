@@ -53,7 +53,7 @@ pub(super) async fn handle(args: HandleArgs, mut client: Client) -> anyhow::Resu
         callers: true,
         ..Presence::default()
     };
-    let kept = async { Ok(client.keep(handlers, presence).await?) };
+    let kept = async { Ok(client.keep(handlers, presence, None).await?) };
     let link = signals.unless(kept).await?;
     tracing::info!(operation = args.operation, jobs = args.jobs(), "serving");
     tokio::select! {

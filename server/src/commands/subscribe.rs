@@ -1,7 +1,5 @@
 //! `subscribe`: messages, a line each, until enough have come.
 
-use std::time::Duration;
-
 use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use serde_json::json;
@@ -10,15 +8,12 @@ use tokio::sync::mpsc;
 
 use crate::{
     cli::topics::{Policy, SubscribeArgs},
-    client::{Client, ended_failure},
+    client::{CLOSE_WAIT, Client, ended_failure},
     output::{Output, plain},
 };
 
 /// Messages that wait for stdout; behind it waits the connection, and then the hub, as the policy says.
 const QUEUE_MESSAGES: usize = 64;
-
-/// How long the good-bye may take.
-const CLOSE_WAIT: Duration = Duration::from_secs(1);
 
 type Message = (Name, Bytes);
 
@@ -42,7 +37,7 @@ pub(super) async fn subscribe(args: SubscribeArgs, client: Client) -> anyhow::Re
         subscriptions: subscriptions.collect(),
         ..Presence::default()
     };
-    let link = client.keep(handlers, presence).await?;
+    let link = client.keep(handlers, presence, None).await?;
     tracing::info!(filters = ?args.filters, "subscribed");
     let printed = print(&args, &link, messages).await;
     link.shutdown(CLOSE_WAIT).await;

@@ -281,3 +281,45 @@ async fn on_a_terminal_the_prompt_gets_a_line_of_its_own() {
         assert_eq!(terminal.shown_by(command).await, printed, "{arguments:?}");
     }
 }
+
+#[tokio::test]
+async fn a_patient_call_survives_a_restart_of_the_daemon() {
+    let address = "unix://{data}/s";
+    let daemon = Daemon::start_in(folder(), &["--listen", address], &[]).await;
+    let started = Fifo::new(daemon.folder(), "started");
+    let gate = Fifo::new(daemon.folder(), "gate");
+    let mut started = started.lines();
+    let script = "echo it > started; read line < gate; echo done";
+    let mut work = daemon.handle(&["work", "--", "sh", "-c", script]).await;
+    let mut call = daemon.spawn(&["call", "--retry", "50", "work", "x"]);
+    within("the start", started.next_line()).await.expect("text");
+    daemon.process.send(Signal::SIGKILL);
+    let Daemon {
+        process,
+        doors: _,
+        folder,
+    } = daemon;
+    process.end().await;
+    call.says("reconnecting").await;
+    // So that the operation is there before it is called again.
+    call.send(Signal::SIGSTOP);
+    let _daemon = Daemon::start_in(folder, &["--listen", address], &[]).await;
+    work.says("connected again").await;
+    call.send(Signal::SIGCONT);
+    let _open = gate.open_gate(2);
+    call.end().await.is(0, "done\n");
+}
+
+#[tokio::test]
+async fn a_patient_call_gives_a_hub_up_that_does_not_come_back() {
+    let daemon = Daemon::start().await;
+    let started = Fifo::new(daemon.folder(), "started");
+    let mut started = started.lines();
+    let _work = daemon
+        .handle(&["work", "--", "sh", "-c", "echo it > started; sleep 60"])
+        .await;
+    let call = daemon.spawn(&["call", "--retry", "1", "work", "x"]);
+    within("the start", started.next_line()).await.expect("text");
+    daemon.process.send(Signal::SIGKILL);
+    assert_eq!(call.end().await.status, 69);
+}
