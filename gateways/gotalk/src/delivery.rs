@@ -4,6 +4,7 @@
 //! what happens.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use switchboard_hub::{Closed, Deliveries, Delivery, Policy};
 use switchboard_peer::Peer;
@@ -52,7 +53,8 @@ impl Delivering {
                 queued_bytes = self.peer.queued_bytes(),
                 "closing a connection that is too slow for what it subscribed to"
             );
-            self.peer.close();
+            // Without grace: it has shown that it does not take what is queued.
+            self.peer.shutdown(Duration::ZERO).await;
         }
     }
 

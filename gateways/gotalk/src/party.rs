@@ -127,7 +127,7 @@ impl Service for Party {
     }
 
     fn unanswering(&self, _: &Peer) {
-        self.serving.lock().end(&self.session);
+        self.session.lose_all();
     }
 
     fn closed(&self, _: &Peer) {

@@ -74,13 +74,6 @@ impl Serving {
         self.operations.extend(new);
         Ok(())
     }
-
-    /// Serves nothing more.
-    pub(crate) fn end(&mut self, session: &Session) {
-        for operation in self.operations.drain() {
-            session.unserve(&operation);
-        }
-    }
 }
 
 /// The fault of a request for several names, with the name that it is about.

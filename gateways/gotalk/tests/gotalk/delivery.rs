@@ -170,6 +170,27 @@ async fn disconnect_closes_a_connection_that_takes_nothing() {
     assert!(ask(&publisher, "hub.whoami", "").await.is_ok());
 }
 
+/// Here the delivery waits for the connection to take bytes when the queue gives up.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn disconnect_notices_a_connection_that_stands_still() {
+    let door = Door::with(HubConfig::default(), small()).await;
+    let mut stuck = door.raw().await;
+    subscribe(&mut stuck, "disconnect").await;
+    let mut healthy = door.raw().await;
+    subscribe(&mut healthy, "block").await;
+    let publisher = door.peer(Handlers::new()).await;
+    // One at a time, so that the queue does not overflow before the connection stands still.
+    for wanted in 0..MESSAGES {
+        patient(publisher.notify_raw("t/x", message(wanted)))
+            .await
+            .unwrap();
+        assert_eq!(number(&healthy.notified().await.1), wanted);
+    }
+    // Long before the write time-out.
+    door.until(|stats| stats.sessions == 2).await;
+    assert_eq!(door.gateway.stats().too_slow, 1);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn disconnect_leaves_a_connection_alone_that_keeps_up() {
     let door = Door::with(HubConfig::default(), small()).await;
@@ -189,7 +210,7 @@ async fn disconnect_leaves_a_connection_alone_that_keeps_up() {
 async fn a_client_that_never_reads_harms_no_other() {
     let options = GatewayOptions {
         policy: Policy::Block {
-            timeout: Duration::from_millis(20),
+            timeout: Duration::from_secs(10),
         },
         queue: QueueLimits::default(),
         ..small()
