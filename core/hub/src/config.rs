@@ -26,6 +26,9 @@ pub struct HubConfig {
     pub queue: QueueLimits,
     /// How long a caller waits that does not say how long; `None`: for ever. Default 10 minutes.
     pub call_timeout: Option<Duration>,
+    /// How long calls of an operation are told to try again after its last responder was lost (not withdrawn); from
+    /// then on the operation is unknown. Default 5 s; zero does without.
+    pub absence_grace: Duration,
 }
 
 impl Default for HubConfig {
@@ -39,6 +42,7 @@ impl Default for HubConfig {
             retained_unread_max: 16_384,
             queue: QueueLimits::default(),
             call_timeout: Some(Duration::from_secs(600)),
+            absence_grace: Duration::from_secs(5),
         }
     }
 }

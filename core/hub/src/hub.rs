@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 use switchboard_peer::{ErrorKind, Fault};
 use tokio::time::Instant;
 
+use crate::absences::Absences;
 use crate::config::HubConfig;
 use crate::filter::Filter;
 use crate::message::Publish;
@@ -41,6 +42,7 @@ pub struct Hub {
 pub(crate) struct HubInner {
     pub(crate) config: HubConfig,
     pub(crate) responders: Responders,
+    pub(crate) absences: Absences,
     pub(crate) subscribers: Subscribers,
     pub(crate) counters: Arc<Counters>,
     /// One lock for all topics: held while a retained message is spread, so that the last value is the one that came
@@ -57,6 +59,7 @@ impl Hub {
     pub fn new(config: HubConfig) -> Self {
         let inner = Arc::new(HubInner {
             responders: Responders::new(),
+            absences: Absences::default(),
             subscribers: Subscribers::new(),
             counters: Arc::default(),
             retained: Mutex::new(Retained::new(config.retained)),

@@ -39,6 +39,7 @@
 //! Nothing here is of one protocol: what comes in and goes out are the types of [`switchboard_peer`]'s vocabulary and
 //! those below.
 
+mod absences;
 mod call;
 mod config;
 mod filter;

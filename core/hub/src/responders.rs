@@ -100,25 +100,28 @@ impl Responders {
         Ok(())
     }
 
-    /// Takes the session's responder out: from now on it gets no more calls of the operation.
-    pub(crate) fn remove(&self, operation: &str, session: SessionId) {
+    /// Takes the session's responder out: from now on it gets no more calls of the operation. True if nobody is left
+    /// to answer them.
+    pub(crate) fn remove(&self, operation: &str, session: SessionId) -> bool {
         let mut shard = self.operations.of(operation).write();
         let Some(present) = shard.get_mut(operation) else {
-            return;
+            return true;
         };
         let Some(place) = present
             .stations
             .iter()
             .position(|station| station.session == session)
         else {
-            return;
+            return false;
         };
         let station = present.stations.remove(place);
-        if present.stations.is_empty() {
+        let last = present.stations.is_empty();
+        if last {
             shard.remove(operation);
         }
         drop(shard);
         drop(station);
+        last
     }
 
     /// The responder that gets the next call, and that call's place in the count of those in flight.

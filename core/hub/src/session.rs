@@ -35,6 +35,9 @@ use crate::subscription::{self, Closed, Deliveries, Queue, Sink, SubscriptionId}
 /// How long to wait before trying again what a full table of the hub refused.
 const FULL_RETRY_WAIT: Duration = Duration::from_secs(1);
 
+/// How long to wait before calling again what was served until a moment ago: about what a program needs to reconnect.
+const ABSENT_RETRY_WAIT: Duration = Duration::from_millis(500);
+
 /// Names one session for as long as the hub lives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SessionId(u64);
@@ -204,8 +207,7 @@ impl Session {
             return reply.fault(fault);
         }
         let Some((responder, in_use)) = self.hub.responders.choose(&operation) else {
-            Counters::add(&self.hub.counters.calls_unknown, 1);
-            return reply.fault(Fault::unknown_operation(&operation));
+            return reply.fault(self.nobody_serves(&operation));
         };
         reply.hold(in_use);
         let deadline = deadline.or_else(|| Instant::now().checked_add(self.hub.config.call_timeout?));
@@ -224,6 +226,16 @@ impl Session {
         if catch_unwind(AssertUnwindSafe(|| responder.respond(call, reply))).is_err() {
             tracing::error!(operation = &*name, "the responder panicked");
         }
+    }
+
+    /// The fault of a call that nobody answers.
+    fn nobody_serves(&self, operation: &str) -> Fault {
+        if self.hub.absences.has(operation, Instant::now()) {
+            let lost = format!("whoever served {operation:?} was lost a moment ago, and may be back soon");
+            return Fault::retry(ABSENT_RETRY_WAIT, lost);
+        }
+        Counters::add(&self.hub.counters.calls_unknown, 1);
+        Fault::unknown_operation(operation)
     }
 
     fn check_call(&self, operation: &str) -> Result<(), Fault> {
@@ -277,6 +289,24 @@ impl Session {
             self.hub.responders.remove(operation, self.core.id);
         }
         served
+    }
+
+    /// Gets no more calls of anything, because whoever answered them cannot any more. As if the session had closed:
+    /// for a while, calls of what nobody else serves are told to try again.
+    pub fn lose_all(&self) {
+        let serves = std::mem::take(&mut self.core.state.lock().serves);
+        self.lose(serves);
+    }
+
+    fn lose(&self, serves: HashSet<ByteString>) {
+        let now = Instant::now();
+        for operation in serves {
+            if self.hub.responders.remove(&operation, self.core.id) {
+                self.hub
+                    .absences
+                    .add(operation, self.hub.config.absence_grace, now);
+            }
+        }
     }
 
     /// Makes a queue for subscriptions of this session, with the hub's limits on queues.
@@ -402,9 +432,7 @@ impl Session {
         let subscriptions = std::mem::take(&mut state.subscriptions);
         let sinks = std::mem::take(&mut state.sinks);
         drop(state);
-        for operation in &serves {
-            self.hub.responders.remove(operation, self.core.id);
-        }
+        self.lose(serves);
         for (filter, subscribed) in &subscriptions {
             self.hub.subscribers.remove(filter, subscribed.id);
             subscribed.queue.close(Closed::Session);

@@ -124,8 +124,8 @@ async fn what_is_illegal_ends_this_connection_and_no_other() {
         raw.ask("hub.serve", r#"{"ops":["x"]}"#).await;
         raw.send(bytes).await;
         assert_eq!(raw.rest().await, last, "{bytes}");
-        // At once, though its end of the connection is still open.
+        // It is out of the table at once, though its end of the connection is still open.
         other.request("0001", "x", "").await;
-        other.expect(r#"E000100000015unknown operation "x""#).await;
+        other.expect(r#"e0001000001f40000003ewhoever served "x" was lost a moment ago, and may be back soon"#).await;
     }
 }

@@ -177,3 +177,24 @@ async fn a_responder_may_come_back_to_the_hub_in_every_way() {
     assert_eq!(call(&caller, "op", "deep").await.unwrap(), "deep");
     assert_eq!(all(&mut deliveries), ["done=x"]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn who_was_lost_may_be_back_soon_and_who_left_is_not_missed() {
+    let hub = Hub::default();
+    let (lost, caller) = (session(&hub), session(&hub));
+    lost.serve("op", named("first")).unwrap();
+    lost.serve("left", named("first")).unwrap();
+    assert!(lost.unserve("left"));
+    lost.lose_all();
+    assert!(call(&caller, "op", "").await.unwrap_err().is_retry());
+    assert_eq!(
+        call(&caller, "left", "").await,
+        Err(Fault::unknown_operation("left"))
+    );
+    lost.serve("op", named("back")).unwrap();
+    assert_eq!(call(&caller, "op", "").await.unwrap(), "back");
+    lost.close();
+    assert!(call(&caller, "op", "").await.unwrap_err().is_retry());
+    tokio::time::advance(HubConfig::default().absence_grace).await;
+    assert_eq!(call(&caller, "op", "").await, Err(Fault::unknown_operation("op")));
+}
