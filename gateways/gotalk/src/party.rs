@@ -131,7 +131,7 @@ impl Service for Party {
     }
 
     fn closed(&self, _: &Peer) {
-
+        self.session.close();
     }
 }
 
