@@ -1,0 +1,83 @@
+//! The end of the daemon while something runs.
+
+use switchboard_tests::{Daemon, LIMIT, Launch, Peer, Process, Signal, single, stream};
+
+/// A stream that is under way: caller, responder, and the id that the responder knows it by.
+fn under_way(daemon: &Daemon) -> (Peer, Peer, Vec<u8>) {
+    let mut responder = daemon.peer().serve("work");
+    let mut caller = daemon.peer();
+    caller.send(stream(b"0001", "work", "one"));
+    let request = responder.next();
+    assert_eq!((request.kind, &*request.text()), ('s', "one"));
+    responder.send([b"S", &request.id[..], b"00000003ONE"].concat());
+    assert_eq!(caller.next().text(), "ONE");
+    (caller, responder, request.id)
+}
+
+#[test]
+fn a_stop_lets_a_call_and_a_stream_end_and_takes_nothing_new() {
+    let daemon = Launch::tcp().arguments(&["--grace", "1m"]).start();
+    let address = daemon.address();
+    let (mut caller, mut responder, id) = under_way(&daemon);
+    let mut single_caller = daemon.peer();
+    single_caller.send(single(b"0002", "work", "single"));
+    let request = responder.next();
+    let mut idle = daemon.peer();
+
+    let mut process: Process = daemon.process;
+    process.send(Signal::SIGTERM);
+    process.says("draining");
+    // Who does nothing may go; who comes is not let in.
+    assert_eq!(idle.last_words(), "");
+    assert!(
+        std::net::TcpStream::connect_timeout(&address, LIMIT).is_err(),
+        "nobody listens"
+    );
+    // New requests are told to come later, running ones go on.
+    caller.send(single(b"late", "work", "x"));
+    let refusal = caller.next();
+    assert_eq!(
+        (refusal.kind, &refusal.id[..]),
+        ('e', &b"late"[..]),
+        "{refusal:?}"
+    );
+    responder.send([b"R", &request.id[..], b"00000004done"].concat());
+    assert_eq!(single_caller.next().text(), "done");
+    caller.send("p000100000003twop000100000000");
+    assert_eq!(responder.next().text(), "two");
+    assert_eq!(responder.next().text(), "");
+    responder.send([b"S", &id[..], b"00000003TWOS", &id[..], b"00000000"].concat());
+    assert_eq!(caller.next().text(), "TWO");
+    assert_eq!(caller.next().text(), "");
+    for peer in [&mut caller, &mut single_caller, &mut responder] {
+        assert_eq!(peer.last_words(), "");
+    }
+    let ran = process.end();
+    assert_eq!(ran.status, 0, "{ran:?}");
+    assert!(ran.stderr.contains("everything had ended"), "{ran:?}");
+}
+
+#[test]
+fn a_second_signal_ends_a_stream_by_a_fault() {
+    let daemon = Launch::tcp().arguments(&["--grace", "1m"]).start();
+    let (mut caller, mut responder, _) = under_way(&daemon);
+    let mut command = daemon.spawn(&["call", "--stream", "work"]);
+    let request = responder.next();
+    responder.send([b"S", &request.id[..], b"00000005half\n"].concat());
+    assert_eq!(command.line(), "half");
+
+    let mut process = daemon.process;
+    process.send(Signal::SIGTERM);
+    process.says("draining");
+    process.send(Signal::SIGTERM);
+    let ran = process.end();
+    assert_eq!(ran.status, 0, "{ran:?}");
+    assert!(ran.stderr.contains("not everything had ended"), "{ran:?}");
+    let last_words = caller.last_words();
+    assert!(
+        !last_words.starts_with("S000100000000"),
+        "a whole stream, it seems: {last_words}"
+    );
+    let ran = command.end();
+    assert_eq!((ran.status, ran.text()), (75, ""), "{ran:?}");
+}

@@ -1,0 +1,18 @@
+//! The daemon from outside: real processes, real sockets, and clients that know nothing of its code.
+//!
+//! The stories of the command line itself are told in `server/tests`; here is what strangers, accidents and attackers
+//! do. Each test has a daemon, a folder and ports of its own.
+
+mod addresses;
+mod configuration;
+mod ending;
+mod foreign;
+mod hostile;
+mod idle;
+mod limits;
+mod privileges;
+mod proxy;
+mod readme;
+mod slow_readers;
+mod tls;
+mod vanishing;
