@@ -93,6 +93,7 @@ impl<T: Transport> Driver<T> {
                 Poll::Ready(flushed) => {
                     flushed?;
                     self.output.unflushed = false;
+                    self.timing.write_blocked = None;
                 }
                 Poll::Pending => {
                     self.timing.write_blocked.get_or_insert_with(Instant::now);
