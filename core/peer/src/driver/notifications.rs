@@ -83,7 +83,8 @@ impl<T: Transport> Driver<T> {
                 return ended;
             }
             ended = true;
-            self.notifications.running = None;
+            let over = self.notifications.running.take();
+            caught("notification", || drop(over));
             while let Some((name, payload)) = self.notifications.waiting.pop_front() {
                 self.notifications.bytes -= payload.len();
                 self.notifications.running = self.hand_over(name, payload);
