@@ -69,7 +69,8 @@ pub struct Options {
     /// How often a heartbeat is sent; `None` sends none. Keep it below the other side's read time-out. Default 20 s.
     pub heartbeat_interval: Option<Duration>,
     /// How long the connection is not read because the reader of one stream, or a notification handler, is behind;
-    /// then that stream fails, or that notification is dropped, and reading goes on. Default 30 s.
+    /// then that stream fails, or that notification is dropped, and reading goes on. Keep it below the other side's
+    /// write time-out, which would close the connection. Default 20 s.
     pub stall_timeout: Duration,
     /// A handler whose caller is gone may still run so long before it is dropped at its next wait. Default 5 s.
     pub cancel_grace: Duration,
@@ -85,7 +86,7 @@ impl Default for Options {
             read_timeout: Some(Duration::from_secs(30)),
             write_timeout: Some(Duration::from_secs(30)),
             heartbeat_interval: Some(Duration::from_secs(20)),
-            stall_timeout: Duration::from_secs(30),
+            stall_timeout: Duration::from_secs(20),
             cancel_grace: Duration::from_secs(5),
             send_buffer_bytes: 1 << 20,
         }
