@@ -206,7 +206,7 @@ impl Peer {
 
     /// The next message that is no heartbeat.
     #[track_caller]
-    pub fn next(&mut self) -> Message {
+    pub fn message(&mut self) -> Message {
         loop {
             let message = Message::read(|size| self.read(size));
             if message.kind != 'h' {
@@ -219,7 +219,7 @@ impl Peer {
     #[track_caller]
     pub fn call(&mut self, operation: &str, payload: impl AsRef<[u8]>) -> Message {
         self.send(single(CALL_ID, operation, payload));
-        let answer = self.next();
+        let answer = self.message();
         assert_eq!(answer.id, CALL_ID, "{answer:?}");
         answer
     }

@@ -79,6 +79,8 @@ fn an_inherited_socket_outlives_its_daemons() {
         let mut waiting = Peer::unix_silent(&path);
         waiting.send("01");
         let second = inheriting(next, &socket);
+        // The folder stays as long as this.
+        let _folder = Launch::beside(&second);
         assert_eq!(waiting.read(2), b"01");
         assert_eq!(waiting.call("work", "").kind, 'E');
         second.stop();

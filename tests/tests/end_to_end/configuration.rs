@@ -11,7 +11,7 @@ grace = '10 fortnights'
 
 [gotalk]
 lissten = 'tcp://127.0.0.1:0'
-payload_max = '1MB'
+payload_max = '1 pound'
 read_timeout = '5s'
 heartbeat_interval = '6s'
 
@@ -27,11 +27,11 @@ level = 'info'
 const FAULTS: [(usize, &str, &[&str]); 7] = [
     (2, "server.grace", &["ms"]),
     (5, "gotalk.lissten", &["unknown key", "listen"]),
-    (6, "gotalk.payload_max", &["MiB"]),
+    (6, "gotalk.payload_max", &["unknown unit", "MiB"]),
     (8, "gotalk.heartbeat_interval", &["shorter than read_timeout"]),
     (11, "limits.connections", &[]),
     (12, "limits.unix_mode", &["belongs into [gotalk]"]),
-    (14, "lgo", &["unknown section", "log"]),
+    (14, "lgo", &["unknown section"]),
 ];
 
 #[test]
@@ -59,8 +59,8 @@ fn every_fault_of_a_file_is_told_with_its_line_and_nothing_is_started() {
 fn a_file_that_is_no_toml_is_told_with_its_line() {
     let ran = Launch::new().config("[gotalk]\nlisten = [\n").run();
     ran.fails(64, &["written.toml:"]);
-    let mut missing = switchboard(Launch::new().folder(), ["serve", "--config", "nowhere.toml"]);
-    run(&mut missing, b"").fails(64, &["nowhere.toml", "cannot read"]);
+    let missing = Launch::new().arguments(&["--config", "nowhere.toml"]).run();
+    missing.fails(64, &["nowhere.toml", "cannot read"]);
 }
 
 #[test]

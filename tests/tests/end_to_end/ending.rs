@@ -7,10 +7,17 @@ fn under_way(daemon: &Daemon) -> (Peer, Peer, Vec<u8>) {
     let mut responder = daemon.peer().serve("work");
     let mut caller = daemon.peer();
     caller.send(stream(b"0001", "work", "one"));
-    let request = responder.next();
-    assert_eq!((request.kind, &*request.text()), ('s', "one"));
+    let request = responder.message();
+    assert_eq!((request.kind, &*request.name), ('s', "work"));
+    // The hub may begin a stream with an empty part: only a `p` ends one.
+    let first = if request.payload.is_empty() {
+        responder.message()
+    } else {
+        request.clone()
+    };
+    assert_eq!((&first.id, &*first.text()), (&request.id, "one"));
     responder.send([b"S", &request.id[..], b"00000003ONE"].concat());
-    assert_eq!(caller.next().text(), "ONE");
+    assert_eq!(caller.message().text(), "ONE");
     (caller, responder, request.id)
 }
 
@@ -21,7 +28,7 @@ fn a_stop_lets_a_call_and_a_stream_end_and_takes_nothing_new() {
     let (mut caller, mut responder, id) = under_way(&daemon);
     let mut single_caller = daemon.peer();
     single_caller.send(single(b"0002", "work", "single"));
-    let request = responder.next();
+    let request = responder.message();
     let mut idle = daemon.peer();
 
     let mut process: Process = daemon.process;
@@ -35,20 +42,20 @@ fn a_stop_lets_a_call_and_a_stream_end_and_takes_nothing_new() {
     );
     // New requests are told to come later, running ones go on.
     caller.send(single(b"late", "work", "x"));
-    let refusal = caller.next();
+    let refusal = caller.message();
     assert_eq!(
         (refusal.kind, &refusal.id[..]),
         ('e', &b"late"[..]),
         "{refusal:?}"
     );
     responder.send([b"R", &request.id[..], b"00000004done"].concat());
-    assert_eq!(single_caller.next().text(), "done");
+    assert_eq!(single_caller.message().text(), "done");
     caller.send("p000100000003twop000100000000");
-    assert_eq!(responder.next().text(), "two");
-    assert_eq!(responder.next().text(), "");
+    assert_eq!(responder.message().text(), "two");
+    assert_eq!(responder.message().text(), "");
     responder.send([b"S", &id[..], b"00000003TWOS", &id[..], b"00000000"].concat());
-    assert_eq!(caller.next().text(), "TWO");
-    assert_eq!(caller.next().text(), "");
+    assert_eq!(caller.message().text(), "TWO");
+    assert_eq!(caller.message().text(), "");
     for peer in [&mut caller, &mut single_caller, &mut responder] {
         assert_eq!(peer.last_words(), "");
     }
@@ -62,7 +69,7 @@ fn a_second_signal_ends_a_stream_by_a_fault() {
     let daemon = Launch::tcp().arguments(&["--grace", "1m"]).start();
     let (mut caller, mut responder, _) = under_way(&daemon);
     let mut command = daemon.spawn(&["call", "--stream", "work"]);
-    let request = responder.next();
+    let request = responder.message();
     responder.send([b"S", &request.id[..], b"00000005half\n"].concat());
     assert_eq!(command.line(), "half");
 

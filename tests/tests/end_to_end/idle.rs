@@ -65,10 +65,10 @@ fn ten_thousand_idle_connections_harm_nobody() {
         let begin = Instant::now();
         let payload = number.to_string();
         caller.send(switchboard_tests::single(b"0001", "work", &payload));
-        let request = responder.next();
+        let request = responder.message();
         assert_eq!((request.kind, request.text()), ('r', payload.clone()));
         responder.send([b"R", &request.id[..], b"00000002ok"].concat());
-        assert_eq!(caller.next().text(), "ok");
+        assert_eq!(caller.message().text(), "ok");
         assert!(begin.elapsed() < CALL_TIME_MAX, "it took {:?}", begin.elapsed());
     };
     call(0);

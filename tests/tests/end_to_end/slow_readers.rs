@@ -42,7 +42,7 @@ fn healthy(daemon: &Daemon) -> JoinHandle<()> {
     let mut peer = daemon.peer().subscribe("flood", "block");
     thread::spawn(move || {
         for expected in 0..FLOOD {
-            let message = peer.next();
+            let message = peer.message();
             assert_eq!((message.kind, number(&message.payload)), ('n', expected));
         }
     })
@@ -76,7 +76,7 @@ fn flooded(daemon: &Daemon, policy: &str) -> Peer {
 fn read_to_the_last(slow: &mut Peer) -> Vec<usize> {
     let mut numbers = Vec::new();
     while numbers.last() != Some(&(FLOOD - 1)) {
-        numbers.push(number(&slow.next().payload));
+        numbers.push(number(&slow.message().payload));
     }
     assert!(numbers.is_sorted_by(|one, next| one < next), "{numbers:?}");
     numbers
@@ -145,7 +145,7 @@ fn block_holds_the_publisher_up_for_a_bounded_time_and_nobody_else() {
     let begin = Instant::now();
     let mut other = daemon.peer().subscribe("calm", "block");
     other.send(notification("calm", b"hello"));
-    assert_eq!(other.next().text(), "hello");
+    assert_eq!(other.message().text(), "hello");
     assert_eq!(other.call("nope", "").kind, 'E');
     assert!(begin.elapsed() < LIMIT / 2);
 
@@ -157,7 +157,7 @@ fn block_holds_the_publisher_up_for_a_bounded_time_and_nobody_else() {
 
     // Once it reads, nobody waits any more.
     let reading = thread::spawn(move || {
-        while slow.next().text() != "end" {}
+        while slow.message().text() != "end" {}
         slow
     });
     until("an end of the waiting", || {

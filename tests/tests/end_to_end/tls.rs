@@ -33,7 +33,7 @@ fn a_self_signed_door_is_open_to_openssl_to_python_and_to_commands() {
         .greeted()
         .serve("upper");
     let mut call = daemon.spawn(&["--ca", "data/self-signed.crt", "call", "upper", "hello"]);
-    let request = peer.next();
+    let request = peer.message();
     assert_eq!((request.kind, &*request.text()), ('r', "hello"));
     peer.send([b"R", &request.id[..], b"00000005HELLO"].concat());
     drop(call.stdin.take());
@@ -175,9 +175,9 @@ fn connections_outlive_their_certificate() {
     daemon.process.says("certificate read again");
     let mut after = connect(address, "new-ca.pem").greeted().serve("work");
     before.send("r0001004work00000003old");
-    let request = after.next();
+    let request = after.message();
     after.send([b"R", &request.id[..], b"00000003new"].concat());
-    assert_eq!(before.next().text(), "new");
+    assert_eq!(before.message().text(), "new");
     assert_eq!(
         connect(address, "old-ca.pem").rest(),
         b"",
