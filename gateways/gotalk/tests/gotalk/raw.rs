@@ -126,6 +126,8 @@ async fn what_is_illegal_ends_this_connection_and_no_other() {
         assert_eq!(raw.rest().await, last, "{bytes}");
         // It is out of the table at once, though its end of the connection is still open.
         other.request("0001", "x", "").await;
-        other.expect(r#"e0001000001f40000003ewhoever served "x" was lost a moment ago, and may be back soon"#).await;
+        other
+            .expect(r#"e0001000001f40000003ewhoever served "x" was lost a moment ago, and may be back soon"#)
+            .await;
     }
 }

@@ -35,7 +35,10 @@ async fn a_responder_that_closes_costs_its_callers_a_retry() {
     door.until(|stats| stats.sessions == 1).await;
     assert_eq!(ops(&caller).await, Vec::<String>::new());
     let missed = call(&caller, "work", "").await.unwrap_err();
-    assert!(missed.is_retry() && missed.message().contains("lost a moment ago"), "{missed}");
+    assert!(
+        missed.is_retry() && missed.message().contains("lost a moment ago"),
+        "{missed}"
+    );
 }
 
 #[tokio::test]
@@ -107,8 +110,9 @@ async fn a_responder_that_closed_its_half_gets_no_more_calls_but_its_own_answers
         "it left the table although its own call still runs: {missed}"
     );
     go.send_replace(true);
-    raw.expect("R000100000004late").await;
-    assert_eq!(raw.rest().await, "");
+    // Among heartbeats, which show the hub whether the other side is still there.
+    let rest = raw.rest().await;
+    assert!(rest.contains("R000100000004late"), "{rest}");
 }
 
 #[tokio::test]
