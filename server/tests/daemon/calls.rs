@@ -165,7 +165,7 @@ async fn a_call_that_takes_too_long_is_given_up_and_its_program_killed() {
     let alive = Fifo::new(daemon.folder(), "alive");
     let gone = alive.until_all_are_gone();
     let _hang = daemon
-        .handle(&["hang", "--", "sh", "-c", "exec 3> alive; sleep 60 & sleep 60"])
+        .handle(&["hang", "--", "sh", "-c", "exec 3> alive; sleep 120 & sleep 120"])
         .await;
     let ran = daemon.run(&["call", "--timeout", "500ms", "hang", "x"]).await;
     assert_eq!(ran.status, 75, "{ran:?}");
@@ -185,7 +185,7 @@ async fn ctrl_c_in_the_middle_of_a_stream_kills_the_program_and_its_children() {
             "--",
             "sh",
             "-c",
-            "exec 3> alive; sleep 60 & echo go; wait",
+            "exec 3> alive; sleep 120 & echo go; wait",
         ])
         .await;
     // Its stdin stays open: a read that blocks must not hold up the end.
@@ -316,7 +316,7 @@ async fn a_patient_call_gives_a_hub_up_that_does_not_come_back() {
     let started = Fifo::new(daemon.folder(), "started");
     let mut started = started.lines();
     let _work = daemon
-        .handle(&["work", "--", "sh", "-c", "echo it > started; sleep 60"])
+        .handle(&["work", "--", "sh", "-c", "echo it > started; sleep 120"])
         .await;
     let call = daemon.spawn(&["call", "--retry", "1", "work", "x"]);
     within("the start", started.next_line()).await.expect("text");

@@ -150,7 +150,7 @@ async fn a_second_signal_stops_at_once() {
     let daemon = Daemon::start().await;
     let started = Fifo::new(daemon.folder(), "started");
     let mut started = started.lines();
-    let script = "echo it > started; sleep 60";
+    let script = "echo it > started; sleep 120";
     let _work = daemon.handle(&["work", "--", "sh", "-c", script]).await;
     let call = daemon.spawn(&["call", "work", "x"]);
     within("the start", started.next_line()).await.expect("text");
@@ -180,7 +180,7 @@ async fn the_end_of_the_grace_ends_what_runs() {
     let started = Fifo::new(daemon.folder(), "started");
     let mut started = started.lines();
     let _work = daemon
-        .handle(&["work", "--", "sh", "-c", "echo it > started; sleep 60"])
+        .handle(&["work", "--", "sh", "-c", "echo it > started; sleep 120"])
         .await;
     let call = daemon.spawn(&["call", "work", "x"]);
     within("the start", started.next_line()).await.expect("text");
@@ -194,7 +194,7 @@ async fn a_killed_daemon_costs_its_callers_a_retry() {
     let started = Fifo::new(daemon.folder(), "started");
     let mut started = started.lines();
     let _work = daemon
-        .handle(&["work", "--", "sh", "-c", "echo it > started; sleep 60"])
+        .handle(&["work", "--", "sh", "-c", "echo it > started; sleep 120"])
         .await;
     let call = daemon.spawn(&["call", "work", "x"]);
     within("the start", started.next_line()).await.expect("text");

@@ -54,7 +54,7 @@ async fn two_handlers_share_calls_and_a_killed_one_costs_a_retry() {
     let lost = tokio::select! { ran = &mut first => (ran, true), ran = &mut second => (ran, false) };
     lost.0.fails(75, &["the connection to the responder is lost"]);
     assert!(
-        killed.elapsed() < Duration::from_secs(5),
+        killed.elapsed() < Duration::from_secs(20),
         "it takes {:?}",
         killed.elapsed()
     );
@@ -109,7 +109,7 @@ async fn a_second_signal_kills_what_runs() {
     let daemon = Daemon::start().await;
     let alive = Fifo::new(daemon.folder(), "alive");
     let gone = alive.until_all_are_gone();
-    let script = "exec 3> alive; sleep 60 & echo go; wait";
+    let script = "exec 3> alive; sleep 120 & echo go; wait";
     let mut work = daemon.handle(&["work", "--", "sh", "-c", script]).await;
     let mut call = daemon.spawn(&["call", "--stream", "work", "x"]);
     assert_eq!(call.line().await, "go");
@@ -129,7 +129,7 @@ async fn its_own_time_limit_kills_the_program() {
     let daemon = Daemon::start().await;
     let alive = Fifo::new(daemon.folder(), "alive");
     let gone = alive.until_all_are_gone();
-    let script = "exec 3> alive; sleep 60 & wait";
+    let script = "exec 3> alive; sleep 120 & wait";
     let _hang = daemon
         .handle(&["hang", "--timeout", "300ms", "--", "sh", "-c", script])
         .await;

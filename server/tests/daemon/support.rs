@@ -24,7 +24,7 @@ use tokio::{
 pub use nix::sys::signal::Signal;
 
 /// No wait of a test is longer; a machine that is busy with other tests is slow.
-pub const LIMIT: Duration = Duration::from_secs(20);
+pub const LIMIT: Duration = Duration::from_secs(60);
 
 /// Waits, but not for ever.
 pub async fn within<T>(what: &str, work: impl Future<Output = T>) -> T {
