@@ -18,6 +18,11 @@ pub const HEADERS_MAX: usize = 32;
 /// Most bytes in all headers of one message, names and values.
 pub const HEADER_BYTES_MAX: usize = 8 * 1024;
 
+/// A payload of up to so many bytes is copied once, however many get it. A larger one stays a slice of the buffer that
+/// it was read into, which is then at most a few times its size; a queue of small ones could keep far more memory alive
+/// than its bound on bytes counts.
+const COPIED_BYTES_MAX: usize = 4 * 1024;
+
 /// The header that says what the payload is, as a media type.
 pub const CONTENT_TYPE: &str = "content-type";
 
@@ -134,7 +139,7 @@ impl Publish {
                 .expires_after
                 .and_then(|time| Instant::now().checked_add(time)),
         };
-        if self.retain {
+        if self.retain || message.payload.len() <= COPIED_BYTES_MAX {
             message.unshare();
         }
         message
@@ -162,9 +167,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_retained_is_no_slice_of_a_read_buffer() {
+    fn what_is_small_or_retained_is_no_slice_of_a_read_buffer() {
         let buffer = Bytes::from(vec![b'x'; 64 * 1024]);
-        let publish = Publish::new("t", buffer.slice(0..10));
+        let small = Publish::new("t", buffer.slice(0..10)).into_message(SessionId::HUB);
+        assert_ne!(small.payload.as_ptr(), buffer.as_ptr());
+        assert_eq!(small.payload, buffer.slice(0..10));
+        let publish = Publish::new("t", buffer.slice(0..=COPIED_BYTES_MAX));
         let shared = publish.clone().into_message(SessionId::HUB);
         assert_eq!(shared.payload.as_ptr(), buffer.as_ptr());
         let retained = publish.retain().into_message(SessionId::HUB);

@@ -1,7 +1,7 @@
 //! `handle`: a program becomes an operation.
 //!
-//! The program is started for each call, at most `--jobs` at once; a call above that is told to retry, by which the hub
-//! finds another responder or the caller waits. The connection comes back by itself when the hub restarts.
+//! The program is started for each call, at most `--jobs` at once; above that a call is told to retry, and its caller
+//! waits. The connection comes back by itself when the hub restarts.
 
 use std::{sync::Arc, time::Duration};
 
