@@ -6,21 +6,28 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::HeaderMap;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, RootCertStore};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 
+use crate::driver::Transport;
 use crate::handshake::HandshakeError;
 use crate::options::Options;
 use crate::peer::{Peer, Side};
 use crate::service::{Caller, Service};
+use crate::websocket::{Target, WebSocket, WebSocketOptions, upgrade};
 
 /// The port of gotalk when an address names none.
 pub const DEFAULT_PORT: u16 = 4700;
 
-/// Where another peer can be reached: `tcp://HOST[:PORT]`, `tls://HOST[:PORT]` or `unix://PATH`. An IPv6 host stands
-/// in brackets.
+/// The path of gotalk's WebSocket when an address names none.
+pub const DEFAULT_PATH: &str = "/gotalk/";
+
+/// Where another peer can be reached: `tcp://HOST[:PORT]`, `tls://HOST[:PORT]`, `unix://PATH`, `ws://HOST[:PORT][/PATH]`
+/// or `wss://HOST[:PORT][/PATH]`. An IPv6 host stands in brackets.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Url {
     /// Plain TCP.
@@ -37,6 +44,17 @@ pub enum Url {
         /// The TCP port.
         port: u16,
     },
+    /// WebSocket, by an upgrade from HTTP/1.1.
+    WebSocket {
+        /// Over TLS (`wss`), or plain (`ws`).
+        tls: bool,
+        /// A name, or an IPv4 or IPv6 address without brackets.
+        host: String,
+        /// The TCP port; by default 80, or 443 over TLS, as in a browser.
+        port: u16,
+        /// The path with the query, percent-encoded; by default [`DEFAULT_PATH`].
+        path: String,
+    },
     /// A Unix stream socket.
     Unix(
         /// The socket's path.
@@ -47,7 +65,8 @@ pub enum Url {
 /// What is wrong with an address.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{url:?} is not an address of a peer: {what}; write tcp://HOST:PORT, tls://HOST:PORT or unix:///PATH"
+    "{url:?} is not an address of a peer: {what}; write tcp://HOST:PORT, tls://HOST:PORT, unix:///PATH, \
+     ws://HOST:PORT/PATH or wss://HOST:PORT/PATH"
 )]
 pub struct UrlError {
     url: String,
@@ -68,18 +87,46 @@ impl FromStr for Url {
         }
         match scheme {
             "unix" => Ok(Self::Unix(rest.into())),
-            "tcp" => host_and_port(rest)
+            "tcp" => host_and_port(rest, DEFAULT_PORT)
                 .map(|(host, port)| Self::Tcp { host, port })
                 .map_err(fail),
-            "tls" => host_and_port(rest)
+            "tls" => host_and_port(rest, DEFAULT_PORT)
                 .map(|(host, port)| Self::Tls { host, port })
                 .map_err(fail),
-            _ => Err(fail("the scheme is none of tcp, tls and unix")),
+            "ws" => websocket(rest, false).map_err(fail),
+            "wss" => websocket(rest, true).map_err(fail),
+            _ => Err(fail("the scheme is none of tcp, tls, unix, ws and wss")),
         }
     }
 }
 
-fn host_and_port(text: &str) -> Result<(String, u16), &'static str> {
+/// The port of HTTP or HTTPS, as in a browser.
+fn websocket_port(tls: bool) -> u16 {
+    if tls { 443 } else { 80 }
+}
+
+fn websocket(text: &str, tls: bool) -> Result<Url, &'static str> {
+    let at = text.find('/').unwrap_or(text.len());
+    let (authority, path) = text.split_at_checked(at).unwrap_or((text, ""));
+    // Both become lines of an HTTP request.
+    let plain = |text: &str| text.bytes().all(|byte| byte.is_ascii_graphic());
+    if !plain(authority) {
+        return Err("the host has a character that no name of a host has");
+    }
+    if !plain(path) || path.contains('#') {
+        return Err("the path has a character that must be percent-encoded, or a fragment");
+    }
+    let (host, port) = host_and_port(authority, websocket_port(tls))?;
+    let path = if path.is_empty() { DEFAULT_PATH } else { path };
+    Ok(Url::WebSocket {
+        tls,
+        host,
+        port,
+        path: path.to_owned(),
+    })
+}
+
+fn host_and_port(text: &str, port_default: u16) -> Result<(String, u16), &'static str> {
     let (host, port) = match text.strip_prefix('[') {
         Some(rest) => {
             let (host, after) = rest.split_once(']').ok_or("the bracket is not closed")?;
@@ -103,7 +150,7 @@ fn host_and_port(text: &str) -> Result<(String, u16), &'static str> {
         return Err("there is more than a host and a port");
     }
     let port = if port.is_empty() {
-        DEFAULT_PORT
+        port_default
     } else {
         port.parse().map_err(|_| "the port is no number up to 65535")?
     };
@@ -112,15 +159,21 @@ fn host_and_port(text: &str) -> Result<(String, u16), &'static str> {
 
 impl fmt::Display for Url {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (scheme, host, port) = match self {
-            Self::Tcp { host, port } => ("tcp", host, port),
-            Self::Tls { host, port } => ("tls", host, port),
+        let (scheme, host, port, path) = match self {
+            Self::Tcp { host, port } => ("tcp", host, port, ""),
+            Self::Tls { host, port } => ("tls", host, port, ""),
+            Self::WebSocket {
+                tls,
+                host,
+                port,
+                path,
+            } => (if *tls { "wss" } else { "ws" }, host, port, path.as_str()),
             Self::Unix(path) => return write!(f, "unix://{}", path.display()),
         };
         if host.contains(':') {
-            write!(f, "{scheme}://[{host}]:{port}")
+            write!(f, "{scheme}://[{host}]:{port}{path}")
         } else {
-            write!(f, "{scheme}://{host}:{port}")
+            write!(f, "{scheme}://{host}:{port}{path}")
         }
     }
 }
@@ -131,7 +184,8 @@ pub enum ConnectError {
     /// The address is none.
     #[error(transparent)]
     Url(#[from] UrlError),
-    /// Nobody answers there.
+    /// Nobody answers there, or does not let this side in: the certificate is not trusted, or a web server does not
+    /// upgrade to WebSocket.
     #[error("cannot connect to {url}: {source}")]
     Unreachable {
         /// Where to.
@@ -167,6 +221,11 @@ pub struct Connector {
     pub options: Options,
     /// How TLS is done. `None` trusts the certificates that the system trusts, and shows none.
     pub tls: Option<Arc<ClientConfig>>,
+    /// What is added to the request for a WebSocket: an `Origin` other than that of the server's own pages, an
+    /// `Authorization`, a cookie. The headers of the upgrade itself cannot be set.
+    pub headers: HeaderMap,
+    /// The bounds of a WebSocket, and its pings.
+    pub websocket: WebSocketOptions,
 }
 
 impl Connector {
@@ -204,15 +263,29 @@ impl Connector {
                 Peer::start(stream, Side::Connecting, service, options, caller).await
             }
             Url::Tls { host, port } => {
-                let tls = self.tls()?;
-                let name = ServerName::try_from(host.clone()).map_err(|error| {
-                    unreachable(std::io::Error::new(std::io::ErrorKind::InvalidInput, error))
-                })?;
+                let stream = tls(self.tls()?, host, *port).await.map_err(unreachable)?;
+                Peer::start(stream, Side::Connecting, service, options, caller).await
+            }
+            Url::WebSocket {
+                tls: false,
+                host,
+                port,
+                path,
+            } => {
                 let stream = tcp(host, *port).await.map_err(unreachable)?;
-                let stream = TlsConnector::from(tls)
-                    .connect(name, stream)
-                    .await
-                    .map_err(unreachable)?;
+                let target = Target::new(false, host, *port, path);
+                let stream = self.upgrade(stream, target).await.map_err(unreachable)?;
+                Peer::start(stream, Side::Connecting, service, options, caller).await
+            }
+            Url::WebSocket {
+                tls: true,
+                host,
+                port,
+                path,
+            } => {
+                let stream = tls(self.tls()?, host, *port).await.map_err(unreachable)?;
+                let target = Target::new(true, host, *port, path);
+                let stream = self.upgrade(stream, target).await.map_err(unreachable)?;
                 Peer::start(stream, Side::Connecting, service, options, caller).await
             }
             Url::Unix(path) => {
@@ -224,6 +297,10 @@ impl Connector {
             url: url.clone(),
             source,
         })
+    }
+
+    async fn upgrade<S: Transport>(&self, stream: S, target: Target<'_>) -> std::io::Result<WebSocket<S>> {
+        upgrade(stream, &target, &self.headers, &self.websocket).await
     }
 
     fn tls(&self) -> Result<Arc<ClientConfig>, ConnectError> {
@@ -253,13 +330,20 @@ pub fn tls_with_roots(roots: RootCertStore) -> Result<ClientConfig, rustls::Erro
         .with_no_client_auth())
 }
 
+async fn tls(config: Arc<ClientConfig>, host: &str, port: u16) -> std::io::Result<TlsStream<TcpStream>> {
+    let invalid = |error| std::io::Error::new(std::io::ErrorKind::InvalidInput, error);
+    let name = ServerName::try_from(host.to_owned()).map_err(invalid)?;
+    let stream = tcp(host, port).await?;
+    TlsConnector::from(config).connect(name, stream).await
+}
+
 async fn tcp(host: &str, port: u16) -> std::io::Result<TcpStream> {
     let stream = TcpStream::connect((host, port)).await?;
     stream.set_nodelay(true)?;
     Ok(stream)
 }
 
-/// Connects to an address by default [`Options`]: `tcp://…`, `tls://…` or `unix://…`.
+/// Connects to an address by default [`Options`]: `tcp://…`, `tls://…`, `unix://…`, `ws://…` or `wss://…`.
 ///
 /// # Errors and cancel safety
 /// As [`Connector::connect`]; also if `url` is no address.
@@ -280,6 +364,10 @@ mod tests {
             ("tcp://[fe80::1]", "tcp://[fe80::1]:4700"),
             ("unix:///run/x.sock", "unix:///run/x.sock"),
             ("unix://rel.sock", "unix://rel.sock"),
+            ("ws://localhost", "ws://localhost:80/gotalk/"),
+            ("ws://localhost:4780", "ws://localhost:4780/gotalk/"),
+            ("ws://localhost/", "ws://localhost:80/"),
+            ("wss://[::1]/a/b?c=d", "wss://[::1]:443/a/b?c=d"),
         ] {
             assert_eq!(text.parse::<Url>().unwrap().to_string(), written);
         }
@@ -298,6 +386,14 @@ mod tests {
             ("tcp://[nope]:1", "no IPv6"),
             ("tcp://x:99999", "no number"),
             ("tcp://x:1/path", "more than"),
+            ("ws://", "nothing follows"),
+            ("ws:///gotalk/", "host is missing"),
+            ("ws://x?y", "more than"),
+            ("ws://x\r\ny/", "no name of a host"),
+            ("ws://x/a b", "percent-encoded"),
+            ("wss://x/\u{e9}", "percent-encoded"),
+            ("wss://x/#y", "percent-encoded"),
+            ("wss://x:0x1/", "no number"),
         ] {
             let error = text.parse::<Url>().unwrap_err().to_string();
             assert!(error.contains(what), "{text}: {error}");

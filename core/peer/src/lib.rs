@@ -23,8 +23,8 @@
 //! # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(run()).unwrap();
 //! ```
 //!
-//! - [`connect`] and [`serve`] make connections over TCP, TLS and Unix sockets; [`Peer::start`] talks over any byte
-//!   stream; [`Peer::pair`] over memory.
+//! - [`connect`] and [`serve`] make connections over TCP, TLS and Unix sockets, and [`connect`] over [`websocket`];
+//!   [`Peer::start`] talks over any byte stream; [`Peer::pair`] over memory.
 //! - [`Peer::call`] is a call with a deadline, retries or a stream; [`Peer::notify`] a message without an answer.
 //! - [`KeepAlive`] is a connection that comes back by itself. [`AtHub`] is what a program says to a Switchboard hub.
 //! - [`Options`] and its [`Limits`] bound what the other side may cause.
@@ -59,6 +59,7 @@ mod retry;
 mod serve;
 mod service;
 mod tag_queues;
+pub mod websocket;
 mod wire_parts;
 
 pub use at_hub::{
@@ -68,7 +69,9 @@ pub use at_hub::{
 pub use bytes::Bytes;
 pub use call::CallBuilder;
 pub use close::CloseReason;
-pub use connect::{ConnectError, Connector, DEFAULT_PORT, Url, UrlError, connect, tls_with_roots};
+pub use connect::{
+    ConnectError, Connector, DEFAULT_PATH, DEFAULT_PORT, Url, UrlError, connect, tls_with_roots,
+};
 pub use context::Context;
 pub use driver::Transport;
 pub use fault::{ErrorKind, Fault};
