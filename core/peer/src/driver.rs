@@ -5,6 +5,7 @@
 //! in as few system calls as can be. The driver never waits inside a round: whoever is behind (the reader of a
 //! stream, a notification handler, the other side) makes it pause reading, for a bounded time.
 
+mod blocks;
 mod bodies;
 mod dispatch;
 mod input;

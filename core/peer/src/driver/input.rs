@@ -10,6 +10,7 @@ use tokio::io::{AsyncRead, ReadBuf};
 use tokio::time::Instant;
 use tokio_util::io::poll_read_buf;
 
+use super::blocks::{Blocks, detached};
 use super::{Driver, Phase, Transport};
 use crate::close::CloseReason;
 use crate::connection::Connection;
@@ -24,6 +25,10 @@ const READ_BYTES_MAX: usize = 256 * 1024;
 
 pub(super) struct Input {
     buffer: BytesMut,
+    /// What the whole of `buffer` takes, what was read out of it included.
+    buffer_bytes: usize,
+    /// The buffers before it.
+    blocks: Blocks,
     /// Bytes to read at once; follows what comes.
     size: usize,
     /// The other side may send more.
@@ -33,7 +38,9 @@ pub(super) struct Input {
 impl Input {
     pub(super) fn new(read: BytesMut) -> Self {
         Self {
+            buffer_bytes: read.capacity(),
             buffer: read,
+            blocks: Blocks::default(),
             size: READ_BYTES_MIN,
             open: true,
         }
@@ -46,7 +53,7 @@ impl Input {
         cx: &mut Context<'_>,
     ) -> Poll<std::io::Result<usize>> {
         if self.buffer.capacity() - self.buffer.len() < self.size / 2 {
-            self.buffer.reserve(self.size);
+            self.make_room();
         }
         let room = self.buffer.capacity() - self.buffer.len();
         let read = std::task::ready!(poll_read_buf(Pin::new(io), cx, &mut self.buffer))?;
@@ -54,6 +61,25 @@ impl Input {
             self.size *= 2;
         }
         Poll::Ready(Ok(read))
+    }
+
+    /// Makes room for a read: in the same buffer if nothing in it is in use, else in a new one.
+    fn make_room(&mut self) {
+        if self.buffer.try_reclaim(self.size) {
+            return;
+        }
+        let unread = self.buffer.len();
+        // At least twice what there is: a long message is moved only a few times.
+        let mut next = BytesMut::with_capacity(unread + self.size.max(unread));
+        next.extend_from_slice(&self.buffer);
+        self.replace(next);
+    }
+
+    fn replace(&mut self, next: BytesMut) {
+        let next_bytes = next.capacity();
+        let last = std::mem::replace(&mut self.buffer, next);
+        let last_bytes = std::mem::replace(&mut self.buffer_bytes, next_bytes);
+        self.blocks.retire(last, last_bytes);
     }
 
     /// Reads and throws away. True at the end.
@@ -72,8 +98,9 @@ impl Input {
 
     pub(super) fn release_memory(&mut self) {
         if self.buffer.is_empty() {
-            self.buffer = BytesMut::new();
+            self.replace(BytesMut::new());
         }
+        self.blocks.release_memory();
         self.size = READ_BYTES_MIN;
     }
 }
@@ -104,16 +131,18 @@ impl<T: Transport> Driver<T> {
 
     /// Hands on every whole message that was read. True if there was one.
     fn work_through(&mut self, cx: &mut Context<'_>) -> Result<bool, CloseReason> {
+        let limits = &self.connection.options.limits;
         let bounds = Bounds {
-            payload_bytes_max: self.connection.options.limits.payload_bytes_max,
+            payload_bytes_max: limits.payload_bytes_max,
             ..Bounds::default()
         };
+        let share = self.input.blocks.bytes() < limits.buffered_bytes_max;
         let mut any = false;
         while self.pause.is_none() && matches!(self.phase, Phase::Running) && !self.input.buffer.is_empty() {
             match gotalk::decode(&mut self.input.buffer, &bounds) {
                 Ok(Some(message)) => {
                     any = true;
-                    self.dispatch(message, cx)?;
+                    self.dispatch(if share { message } else { detached(message) }, cx)?;
                 }
                 Ok(None) => break,
                 Err(error) => self.close_illegal(error.code(), error.to_string()),
