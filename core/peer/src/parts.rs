@@ -16,6 +16,10 @@ use crate::fault::Fault;
 use crate::reply::{CallGuard, InUse};
 use crate::wire_parts::WireParts;
 
+/// What a part costs beside its bytes, in bytes: its entry in the queue. Counted, or a stream of single bytes would
+/// take many times its bound.
+const PART_COST_BYTES: usize = size_of::<Bytes>();
+
 /// Nobody reads the stream any more: its reader, or its connection, is gone. Stop producing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("nobody reads this stream any more")]
@@ -28,7 +32,8 @@ impl From<Unread> for Fault {
     }
 }
 
-/// Makes a stream in memory. Its sender waits while `bytes_max` or more bytes are unread.
+/// Makes a stream in memory. Its sender waits while `bytes_max` or more bytes are unread; each part counts a few bytes
+/// more than it has.
 pub fn parts(bytes_max: usize) -> (PartSender, PartReceiver) {
     let pipe = Arc::new(Pipe {
         bytes_max,
@@ -161,7 +166,7 @@ impl PartReceiver {
     pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Fault>>> {
         let mut state = self.pipe.state.lock();
         if let Some(part) = state.queue.pop_front() {
-            state.bytes -= part.len();
+            state.bytes -= part.len() + PART_COST_BYTES;
             // Half the bound: the writer gets room for more than one part.
             let writers = if state.bytes <= self.pipe.bytes_max / 2 {
                 std::mem::take(&mut state.writers)
@@ -256,7 +261,7 @@ impl Pipe {
         if state.reader_gone || state.end.is_some() {
             return Err(Unread);
         }
-        state.bytes += part.len();
+        state.bytes += part.len() + PART_COST_BYTES;
         state.queue.push_back(part);
         let reader = state.reader.take();
         drop(state);
