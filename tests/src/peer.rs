@@ -19,6 +19,9 @@ use crate::{
 /// The id of requests that [`Peer::call`] makes.
 const CALL_ID: &[u8; 4] = b"call";
 
+/// Small beside everything that tests send to one that does not read, and enough to read it fast in the end.
+const NARROW_BYTES: usize = 64 * 1024;
+
 /// The address in a `tcp://` or `tls://` URL.
 #[track_caller]
 pub fn tcp_address(url: &str) -> SocketAddr {
@@ -96,13 +99,13 @@ impl Peer {
         Self::of_tcp(socket.into())
     }
 
-    /// Over TCP with the smallest buffer for what comes, after the exchange of versions: who does not read is soon
-    /// noticed.
+    /// Over TCP with a buffer of 64 KiB for what comes, after the exchange of versions: who does not read is
+    /// soon noticed. (By default the system grows it to many megabytes.)
     #[track_caller]
     pub fn tcp_narrow(address: SocketAddr) -> Self {
         let socket =
             socket2::Socket::new(Domain::for_address(address), Type::STREAM, None).expect("a socket");
-        socket.set_recv_buffer_size(1).expect("an option");
+        socket.set_recv_buffer_size(NARROW_BYTES).expect("an option");
         socket.connect(&address.into()).expect("it listens");
         Self::of_tcp(socket.into()).greeted()
     }

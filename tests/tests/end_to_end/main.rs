@@ -13,6 +13,7 @@ mod limits;
 mod privileges;
 mod proxy;
 mod readme;
+mod slow_callers;
 mod slow_readers;
 mod tls;
 mod vanishing;

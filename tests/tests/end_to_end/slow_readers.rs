@@ -10,15 +10,23 @@ use switchboard_tests::{Daemon, LIMIT, Launch, Peer, until};
 /// Bytes of one message.
 const MESSAGE_BYTES: usize = 64 * 1024;
 
-/// Messages of a flood: 48 MiB, many times what a queue and the buffers of two sockets hold.
-const FLOOD: usize = 768;
+/// Messages of a flood: 96 MiB, many times what queues and the buffers of sockets hold.
+const FLOOD: usize = 1536;
 
-/// What a slow subscriber may cost the daemon: its queue (1 MiB), its connection's send buffer (1 MiB), and what the
-/// allocator keeps; far less than the flood.
-const MEMORY_MAX: u64 = 24 << 20;
+/// What a flood may cost the daemon: the queues of two subscribers and the send buffers of their connections, 1 MiB each;
+/// what the publisher's connection may hold, as [`launch`]ed 4 MiB; and several times that for the allocator, for it is
+/// a third of the flood that would show that something is kept.
+const MEMORY_MAX: u64 = 32 << 20;
 
 /// How long a full queue of policy `block` holds up one message.
 const BLOCK_TIME: Duration = Duration::from_secs(1);
+
+fn launch() -> Daemon {
+    Launch::tcp()
+        .set("gotalk", "payload_max", "1MiB")
+        .set("gotalk", "buffered_max", "4MiB")
+        .start()
+}
 
 /// A message that begins with its number.
 fn numbered(number: usize) -> Vec<u8> {
@@ -84,7 +92,7 @@ fn read_to_the_last(slow: &mut Peer) -> Vec<usize> {
 
 #[test]
 fn drop_oldest_loses_the_oldest_and_keeps_the_newest() {
-    let daemon = Launch::tcp().start();
+    let daemon = launch();
     let mut slow = flooded(&daemon, "drop-oldest");
     let numbers = read_to_the_last(&mut slow);
     assert!(numbers.len() < FLOOD / 2, "{} messages were kept", numbers.len());
@@ -101,7 +109,7 @@ fn drop_oldest_loses_the_oldest_and_keeps_the_newest() {
 
 #[test]
 fn latest_keeps_the_last_alone() {
-    let daemon = Launch::tcp().start();
+    let daemon = launch();
     let mut slow = flooded(&daemon, "latest");
     let numbers = read_to_the_last(&mut slow);
     assert!(numbers.len() < FLOOD / 2, "{} messages were kept", numbers.len());
@@ -111,7 +119,7 @@ fn latest_keeps_the_last_alone() {
 
 #[test]
 fn disconnect_ends_the_slow_one() {
-    let daemon = Launch::tcp().start();
+    let daemon = launch();
     let mut slow = flooded(&daemon, "disconnect");
     // Gone without having read: whoever takes nothing cannot be told. (The healthy one and the publisher have left.)
     daemon.until_sessions(0);
@@ -121,8 +129,9 @@ fn disconnect_ends_the_slow_one() {
 
 #[test]
 fn block_holds_the_publisher_up_for_a_bounded_time_and_nobody_else() {
-    let daemon = Launch::tcp().start();
+    let daemon = launch();
     let mut slow = Peer::tcp_narrow(daemon.address()).subscribe("flood", "block");
+    let before = daemon.memory();
     let mut publisher = daemon.peer();
     let mut publish = |at: usize| {
         let begin = Instant::now();
@@ -137,9 +146,12 @@ fn block_holds_the_publisher_up_for_a_bounded_time_and_nobody_else() {
         .expect("a publisher waits for a subscriber that reads nothing");
     assert!(first_wait < LIMIT / 2, "it waited {first_wait:?}");
     assert!(
-        held * MESSAGE_BYTES < 32 << 20,
+        held * MESSAGE_BYTES < 16 << 20,
         "{held} messages were taken first"
     );
+
+    let grown = daemon.memory().saturating_sub(before);
+    assert!(grown < MEMORY_MAX, "the daemon has grown by {grown} bytes");
 
     // Meanwhile others publish other things at once, and calls go on.
     let begin = Instant::now();
