@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cancel::CancelHook;
 use crate::connection::Connection;
-use crate::fault::{Fault, wait_ms};
+use crate::fault::{ErrorKind, Fault, wait_ms};
 use crate::in_service::ServiceKey;
 use crate::outbox::{Outbox, PushError};
 use crate::parts::Unread;
@@ -24,7 +24,12 @@ pub(crate) struct WireReply {
 
 impl WireReply {
     pub(crate) fn result(self, payload: &Bytes) {
+        // What this side would not take, the other side hardly does: it would end the connection.
+        let max = self.connection.options.limits.payload_bytes_max;
         self.connection.finish_service(self.key, |outbox| {
+            if payload.len() > max {
+                return push_fault(outbox, self.id, &too_large(payload.len(), max));
+            }
             let pushed = outbox.push(Head::SingleResult { id: self.id }, payload);
             if let Err(PushError::Encode(error)) = pushed {
                 let fault = Fault::failed(format!("the result cannot be sent: {error}"));
@@ -64,7 +69,14 @@ impl WireReply {
             .cancel_hook(self.key)
             .is_some_and(|hook| !matches!(hook, CancelHook::Fired))
     }
+}
 
+/// The fault of a payload that does not go into one message.
+pub(crate) fn too_large(bytes: usize, max: usize) -> Fault {
+    Fault::error(
+        ErrorKind::TooLarge,
+        format!("a payload of {bytes} bytes is over the limit of {max}: send it as a stream"),
+    )
 }
 
 /// Writes a fault as the message it is on the wire. A closed connection has nobody left to tell.
