@@ -15,3 +15,5 @@ mod frames;
 mod framing;
 #[path = "websocket/liveness.rs"]
 mod liveness;
+#[path = "websocket/recordings.rs"]
+mod recordings;

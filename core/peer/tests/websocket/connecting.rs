@@ -288,7 +288,7 @@ async fn a_server_that_does_not_upgrade_is_quoted() {
 }
 
 /// A server by hand, after the upgrade; `also` is in the same segment.
-async fn server_by_hand(listener: &TcpListener, also: &[u8]) -> End<TcpStream> {
+pub async fn server_by_hand(listener: &TcpListener, also: &[u8]) -> End<TcpStream> {
     let mut stream = listener.accept().await.unwrap().0;
     stream.set_nodelay(true).unwrap();
     answer(&mut stream, UPGRADED, also).await;

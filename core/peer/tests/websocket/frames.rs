@@ -221,16 +221,29 @@ pub fn transport(framing: Framing, options: &WebSocketOptions) -> (WebSocket<Dup
     (server_transport(ours, framing, options), End::new(theirs))
 }
 
-/// A peer as a server, which has sent its version.
+/// A peer that is to be.
+pub type Starting = tokio::task::JoinHandle<Result<Peer, HandshakeError>>;
+
+/// A peer as a server, which sends its version.
+pub fn accepting(
+    service: impl Service,
+    framing: Framing,
+    options: Options,
+    websocket: &WebSocketOptions,
+) -> (Starting, End) {
+    let (transport, end) = transport(framing, websocket);
+    let starting = Peer::start(transport, Side::Accepting, service, options, Caller::default());
+    (tokio::spawn(starting), end)
+}
+
+/// A peer as a server, whose version was heard.
 pub async fn starting(
     service: impl Service,
     framing: Framing,
     options: Options,
     websocket: &WebSocketOptions,
-) -> (tokio::task::JoinHandle<Result<Peer, HandshakeError>>, End) {
-    let (transport, mut end) = transport(framing, websocket);
-    let starting = Peer::start(transport, Side::Accepting, service, options, Caller::default());
-    let starting = tokio::spawn(starting);
+) -> (Starting, End) {
+    let (starting, mut end) = accepting(service, framing, options, websocket);
     end.hear("01").await;
     (starting, end)
 }
