@@ -11,7 +11,7 @@ use switchboard_wire::gotalk::{Head, RequestId};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::cancel::CancelHook;
+use crate::cancel::{CancelHook, Forwarded};
 use crate::close::CloseReason;
 use crate::fault::{ErrorKind, Fault};
 use crate::in_flight::InFlight;
@@ -21,7 +21,7 @@ use crate::outbox::{Outbox, PushError};
 use crate::parts::{PartReceiver, PartSender, Target};
 use crate::reply::{Body, RETRY_WAIT, Replier};
 use crate::service::Caller;
-use crate::wire_parts::WireParts;
+use crate::wire_parts::{WireParts, too_large};
 
 /// The notification by which a peer of the hub says that a call was given up. Its payload is the request's id as
 /// eight hex digits.
@@ -139,6 +139,12 @@ impl Connection {
 
     /// Makes a call. The answer goes to `reply`, whatever happens. Never waits.
     pub(crate) fn call(self: &Arc<Self>, call: Outgoing<'_>, reply: Replier) {
+        let max = self.options.limits.payload_bytes_max;
+        if let Body::Single(payload) = &call.body
+            && payload.len() > max
+        {
+            return reply.fault(too_large(payload.len(), max));
+        }
         let Some(id) = self.enter(reply, call.deadline) else {
             return;
         };
@@ -245,18 +251,18 @@ impl Connection {
             },
             deadline,
         )?;
-        let hook = CancelHook::Call {
+        let forwarded = Forwarded {
             connection: Arc::downgrade(self),
             id,
         };
-        let refused = match in_flight.waiter_mut(id) {
+        let wanted = match in_flight.waiter_mut(id) {
             Some(Waiter {
                 answer: Some(Answer::Awaited(reply)),
                 ..
-            }) => reply.on_cancel(hook),
-            _ => None,
+            }) => reply.forward(forwarded),
+            _ => false,
         };
-        if refused.is_some() {
+        if !wanted {
             let waiter = in_flight.remove(id);
             drop(in_flight);
             drop(waiter);
@@ -313,7 +319,7 @@ impl Connection {
         let why = self
             .reason
             .get()
-            .map_or_else(|| "it is closing".to_owned(), ToString::to_string);
+            .map_or_else(|| CloseReason::Remote.to_string(), ToString::to_string);
         Fault::retry(
             RETRY_WAIT,
             format!("the connection to the responder is lost: {why}"),

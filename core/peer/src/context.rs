@@ -65,7 +65,7 @@ impl Context {
                 .peer
                 .connection()
                 .cancellation(*key)
-                .unwrap_or_else(crate::reply::cancelled),
+                .unwrap_or_else(crate::cancel::cancelled),
             Cancellation::Token(token) => token.clone(),
             Cancellation::Connection => self.peer.connection().closed.clone(),
         }

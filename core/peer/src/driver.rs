@@ -317,7 +317,7 @@ impl<T> Drop for Driver<T> {
         let lost = connection.lost();
         waiters.into_iter().for_each(|waiter| waiter.fault(lost.clone()));
         let hooks = connection.in_service.lock().give_up_all();
-        hooks.into_iter().for_each(crate::cancel::CancelHook::fire);
+        hooks.into_iter().for_each(crate::cancel::Firing::fire);
         self.bodies.fail_all(&lost);
         connection.closed.cancel();
         let peer = Peer::from(Arc::clone(connection));

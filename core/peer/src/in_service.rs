@@ -5,7 +5,7 @@
 use slab::Slab;
 use switchboard_wire::gotalk::RequestId;
 
-use crate::cancel::CancelHook;
+use crate::cancel::{CancelHook, Firing};
 use crate::options::Limits;
 
 /// Calls under way, each with how to tell its handler that the caller is gone.
@@ -91,7 +91,7 @@ impl InService {
             id,
             kind,
             bytes,
-            cancel: CancelHook::None,
+            cancel: CancelHook::default(),
         });
         Ok(ServiceKey { slot, serial })
     }
@@ -123,7 +123,7 @@ impl InService {
     }
 
     /// The hooks to fire because the caller gave up the call (or calls) with this id.
-    pub(crate) fn give_up(&mut self, id: RequestId) -> Vec<CancelHook> {
+    pub(crate) fn give_up(&mut self, id: RequestId) -> Vec<Firing> {
         self.calls
             .iter_mut()
             .filter(|(_, call)| call.id == id)
@@ -132,7 +132,7 @@ impl InService {
     }
 
     /// The hooks to fire because the caller is gone.
-    pub(crate) fn give_up_all(&mut self) -> Vec<CancelHook> {
+    pub(crate) fn give_up_all(&mut self) -> Vec<Firing> {
         self.calls
             .iter_mut()
             .map(|(_, call)| call.cancel.take_fired())

@@ -11,8 +11,9 @@ pub struct Limits {
     pub requests_max: usize,
     /// Stream requests being answered at once; 0 takes none. Default 256.
     pub streams_max: usize,
-    /// Bytes of one payload. A larger one ends the connection, as a protocol error: the one limit that cannot be
-    /// tried again. Default 16 MiB.
+    /// Bytes of one payload. A larger one that comes ends the connection, as a protocol error: the one limit that
+    /// cannot be tried again. One that is to be sent is an Error to its caller instead, and can be a stream. Default
+    /// 16 MiB.
     pub payload_bytes_max: usize,
     /// Bytes of requests held by handlers, and likewise bytes of results not yet written. Default 64 MiB.
     pub buffered_bytes_max: usize,

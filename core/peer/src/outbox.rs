@@ -62,7 +62,8 @@ impl Outbox {
                 waiting_drivers: Vec::new(),
             }),
             queued: AtomicUsize::new(0),
-            high_water,
+            // With a mark of nothing there would never be room.
+            high_water: high_water.max(1),
             starved: AtomicBool::new(false),
             room: Notify::new(),
         }

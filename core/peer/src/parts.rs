@@ -36,7 +36,8 @@ impl From<Unread> for Fault {
 /// more than it has.
 pub fn parts(bytes_max: usize) -> (PartSender, PartReceiver) {
     let pipe = Arc::new(Pipe {
-        bytes_max,
+        // With a bound of nothing there would never be room.
+        bytes_max: bytes_max.max(1),
         state: Mutex::new(State {
             queue: VecDeque::new(),
             bytes: 0,

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 
-use crate::cancel::CancelHook;
+use crate::cancel::{CancelHook, Forwarded, cancelled};
 use crate::context::Cancellation;
 use crate::fault::Fault;
 use crate::parts::{PartReceiver, PartSender, Target, parts};
@@ -161,14 +161,13 @@ impl Replier {
         }
     }
 
-    /// Has `hook` fired when the caller goes away. Hands it back, to be fired outside of every lock, if that has
-    /// happened already.
+    /// Has the call that went on given up with this one. False if that has happened already.
     #[must_use]
-    pub(crate) fn on_cancel(&self, hook: CancelHook) -> Option<CancelHook> {
+    pub(crate) fn forward(&self, forwarded: Forwarded) -> bool {
         match &self.to {
-            Some(To::Wire(wire)) => wire.on_cancel(hook),
-            Some(To::Task(slot)) => slot.state.lock().cancel.set(hook),
-            None => Some(hook),
+            Some(To::Wire(wire)) => wire.forward(forwarded),
+            Some(To::Task(slot)) => slot.state.lock().cancel.forward(forwarded),
+            None => false,
         }
     }
 
@@ -185,13 +184,6 @@ impl Drop for Replier {
     fn drop(&mut self) {
         self.answer_fault(unanswered());
     }
-}
-
-/// A token that has fired.
-pub(crate) fn cancelled() -> CancellationToken {
-    let token = CancellationToken::new();
-    token.cancel();
-    token
 }
 
 /// The fault for a duty that was dropped.
@@ -291,7 +283,7 @@ impl Slot {
             return;
         }
         if !matches!(answer, Ok(Reply::Stream(_))) {
-            state.cancel = CancelHook::None;
+            state.cancel = CancelHook::default();
         }
         state.answer = Some(answer);
         let reader = state.reader.take();

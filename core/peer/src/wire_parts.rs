@@ -7,13 +7,13 @@ use bytes::Bytes;
 use switchboard_wire::gotalk::{Head, RequestId};
 use tokio_util::sync::CancellationToken;
 
-use crate::cancel::CancelHook;
+use crate::cancel::{Forwarded, cancelled};
 use crate::connection::Connection;
 use crate::fault::{ErrorKind, Fault, wait_ms};
 use crate::in_service::ServiceKey;
 use crate::outbox::{Outbox, PushError};
 use crate::parts::Unread;
-use crate::reply::{InUse, cancelled};
+use crate::reply::InUse;
 
 /// The duty to answer one request that came over a connection.
 pub(crate) struct WireReply {
@@ -51,11 +51,11 @@ impl WireReply {
         }
     }
 
-    pub(crate) fn on_cancel(&self, hook: CancelHook) -> Option<CancelHook> {
-        match self.connection.in_service.lock().cancel_hook(self.key) {
-            Some(slot) => slot.set(hook),
-            None => Some(hook),
-        }
+    pub(crate) fn forward(&self, forwarded: Forwarded) -> bool {
+        let mut in_service = self.connection.in_service.lock();
+        in_service
+            .cancel_hook(self.key)
+            .is_some_and(|hook| hook.forward(forwarded))
     }
 
     pub(crate) fn cancellation(&self) -> CancellationToken {
@@ -67,7 +67,7 @@ impl WireReply {
         let mut in_service = self.connection.in_service.lock();
         in_service
             .cancel_hook(self.key)
-            .is_some_and(|hook| !matches!(hook, CancelHook::Fired))
+            .is_some_and(|hook| !hook.is_fired())
     }
 }
 

@@ -5,8 +5,8 @@ mod common;
 use std::time::Duration;
 
 use bytes::Bytes;
-use common::{handlers, pair};
-use switchboard_peer::{ErrorKind, Fault, Handlers, Reply, RetryPolicy};
+use common::{handlers, pair, pair_with, quiet};
+use switchboard_peer::{ErrorKind, Fault, Handlers, Limits, Options, Reply, RetryPolicy};
 use tokio::sync::mpsc;
 
 #[tokio::test]
@@ -222,4 +222,27 @@ async fn specific_handlers_win_and_children_ask_their_parents() {
         "fallback for toString"
     );
     assert_eq!(left.request_raw("", "").await.unwrap(), "fallback for ");
+}
+
+#[tokio::test]
+async fn what_is_too_large_to_send_is_an_error_and_the_connection_goes_on() {
+    let limits = Limits {
+        payload_bytes_max: 100,
+        ..Limits::default()
+    };
+    let small = Options { limits, ..quiet() };
+    let grow = Handlers::new().handle_raw("grow", |_, _| async { Ok(Bytes::from(vec![b'x'; 101])) });
+    let (left, right) = pair_with(handlers(), quiet(), grow, small).await;
+    for (peer, operation, payload) in [(&left, "grow", 0), (&right, "echo", 101)] {
+        let fault = peer
+            .request_raw(operation, vec![b'x'; payload])
+            .await
+            .unwrap_err();
+        assert!(fault.message().contains("over the limit of 100"), "{fault}");
+        assert!(!fault.is_retry(), "{fault}");
+    }
+    assert_eq!(
+        right.request_raw("echo", vec![b'x'; 100]).await.unwrap().len(),
+        100
+    );
 }

@@ -186,7 +186,7 @@ impl<T: Transport> Driver<T> {
             return;
         };
         let hooks = self.connection.in_service.lock().give_up(id);
-        hooks.into_iter().for_each(crate::cancel::CancelHook::fire);
+        hooks.into_iter().for_each(crate::cancel::Firing::fire);
     }
 
     // ---- answers from the other side

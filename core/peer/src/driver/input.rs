@@ -15,7 +15,9 @@ use super::{Driver, Phase, Transport};
 use crate::close::CloseReason;
 use crate::connection::Connection;
 use crate::cork::Cork;
+use crate::fault::Fault;
 use crate::panics::caught;
+use crate::reply::RETRY_WAIT;
 
 /// A connection reads this many bytes at a time at first, and again after it was idle.
 const READ_BYTES_MIN: usize = 1024;
@@ -166,7 +168,10 @@ impl<T: Transport> Driver<T> {
         let lost = connection.lost();
         let waiters = connection.in_flight.lock().drain();
         waiters.into_iter().for_each(|waiter| waiter.fault(lost.clone()));
-        self.bodies.fail_all(&lost);
+        self.bodies.fail_all(&Fault::retry(
+            RETRY_WAIT,
+            "the caller closed the connection in the middle of its request",
+        ));
         self.timing.probe_soon(Instant::now());
     }
 }

@@ -126,7 +126,9 @@ pub const SERVER_DIFFERS: &[Differs] = &[
         &[
             Bytes(b"01h"),
             Any(12),
-            Bytes(b"e\0\0\0\x000000006400000036the connection to the responder is lost: it is closing"),
+            Bytes(
+                b"e\0\0\0\x00000000640000003dthe caller closed the connection in the middle of its request",
+            ),
         ],
         First::Client,
         "the reference knows no such operation; kinds mix freely, and a stream cut off is not taken for whole",
