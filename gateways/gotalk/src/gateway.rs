@@ -5,9 +5,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 use bytestring::ByteString;
 use switchboard_hub::{Account, Fault, Hub, Session, SessionInfo};
-use switchboard_net::{Accept, Connection, ConnectionInfo, PeerAddress, Shutdown, Stream};
+use switchboard_net::{Accept, Connection, ConnectionInfo, PeerAddress, Shutdown};
 use switchboard_peer::{
     BoxFuture, Caller, CloseReason, HandshakeError, Name, Peer, ProtocolErrorCode, Request, Service, Side,
+    Transport,
 };
 
 use crate::guest::check_guest;
@@ -50,21 +51,46 @@ impl GotalkGateway {
     pub fn stats(&self) -> GatewayStats {
         self.shared.counters.read()
     }
+
+    /// Serves a party whose connection another gateway accepted, such as a WebSocket, to its end: as one of our own,
+    /// except that it came through `door`. Whether that door may be open is the other gateway's to check.
+    ///
+    /// # Cancel safety
+    /// Dropped, the connection is closed.
+    pub fn talk_over(
+        &self,
+        transport: impl Transport,
+        address: String,
+        door: ByteString,
+    ) -> impl Future<Output = ()> + Send {
+        // In a box of its own: while the connection is idle, nothing of its beginning takes up memory.
+        let start = Box::pin(self.shared.start(transport, address, door));
+        async {
+            let Some(peer) = start.await else {
+                return;
+            };
+            let peer = ClosedWithMe(peer);
+            let reason = tokio::select! {
+                biased;
+                reason = peer.0.closed() => reason,
+                () = self.shared.shutdown.draining() => Box::pin(self.shared.drain(&peer.0)).await,
+            };
+            tracing::debug!(address = peer.0.caller().address, %reason, "connection closed");
+        }
+    }
 }
 
 impl Accept for GotalkGateway {
     async fn accept(&self, connection: Connection) {
-        // In a box of its own: while the connection is idle, nothing of its beginning takes up memory.
-        let Some(peer) = Box::pin(self.shared.start(connection)).await else {
+        let Connection { stream, info } = connection;
+        if let Err(error) = check_guest(&info.local) {
+            // Whoever bound the listener should have asked.
+            tracing::error!(peer = %info.peer, %error, "connection refused");
             return;
-        };
-        let peer = ClosedWithMe(peer);
-        let reason = tokio::select! {
-            biased;
-            reason = peer.0.closed() => reason,
-            () = self.shared.shutdown.draining() => Box::pin(self.shared.drain(&peer.0)).await,
-        };
-        tracing::debug!(address = peer.0.caller().address, %reason, "connection closed");
+        }
+        let address = address(&info);
+        tracing::debug!(address, id = info.id, listener = %info.local, "connection opened");
+        self.talk_over(stream, address, DOOR).await;
     }
 }
 
@@ -79,21 +105,18 @@ impl Drop for ClosedWithMe {
 
 impl Shared {
     /// Begins to talk. `None` if that came to nothing.
-    async fn start(self: &Arc<Self>, connection: Connection) -> Option<Peer> {
-        let Connection { stream, info } = connection;
-        if let Err(error) = check_guest(&info.local) {
-            // Whoever bound the listener should have asked.
-            tracing::error!(peer = %info.peer, %error, "connection refused");
-            return None;
-        }
-        let address = address(&info);
-        tracing::debug!(address, id = info.id, listener = %info.local, "connection opened");
-        let started = match self.open(&address) {
+    async fn start(
+        self: &Arc<Self>,
+        transport: impl Transport,
+        address: String,
+        door: ByteString,
+    ) -> Option<Peer> {
+        let started = match self.open(&address, door) {
             Ok(session) => {
                 let party = Party::new(session, Arc::clone(self));
-                self.talk(stream, party, address.clone()).await
+                self.talk(transport, party, address.clone()).await
             }
-            Err(fault) => self.refuse(stream, fault, address.clone()).await,
+            Err(fault) => self.refuse(transport, fault, address.clone()).await,
         };
         started
             .map_err(|error| tracing::debug!(address, %error, "connection closed before it began"))
@@ -105,9 +128,9 @@ impl Shared {
         peer.closed().await
     }
 
-    fn open(&self, address: &str) -> Result<Session, Fault> {
+    fn open(&self, address: &str, door: ByteString) -> Result<Session, Fault> {
         self.hub.open(SessionInfo {
-            door: DOOR,
+            door,
             address: address.to_owned(),
             account: Account::guest(),
             client: None,
@@ -116,7 +139,7 @@ impl Shared {
 
     async fn talk(
         &self,
-        stream: Stream,
+        transport: impl Transport,
         service: impl Service,
         address: String,
     ) -> Result<Peer, HandshakeError> {
@@ -125,7 +148,7 @@ impl Shared {
             ..Caller::default()
         };
         Peer::start(
-            stream,
+            transport,
             Side::Accepting,
             service,
             self.options.peer.clone(),
@@ -135,9 +158,14 @@ impl Shared {
     }
 
     /// The hub takes nobody in. The protocol cannot say so before its first message, so this is an abnormal end.
-    async fn refuse(&self, stream: Stream, fault: Fault, address: String) -> Result<Peer, HandshakeError> {
+    async fn refuse(
+        &self,
+        transport: impl Transport,
+        fault: Fault,
+        address: String,
+    ) -> Result<Peer, HandshakeError> {
         tracing::warn!(address, %fault, "connection refused");
-        let peer = self.talk(stream, Refusing(fault), address).await?;
+        let peer = self.talk(transport, Refusing(fault), address).await?;
         peer.close_with(ProtocolErrorCode::Abnormal);
         Ok(peer)
     }
