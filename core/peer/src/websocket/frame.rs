@@ -1,6 +1,6 @@
 //! The header of a frame, and masks (RFC 6455, 5.2 and 5.3).
 
-use bytes::{BufMut, BytesMut};
+use bytes::BufMut;
 
 use super::violation::Violation;
 
@@ -82,7 +82,7 @@ impl Header {
         Ok(Some((header, bytes.len() - fields.0.len())))
     }
 
-    pub(super) fn encode(&self, dst: &mut BytesMut) {
+    pub(super) fn encode(&self, dst: &mut impl BufMut) {
         dst.put_u8(if self.last { LAST_BIT } else { 0 } | self.opcode as u8);
         let mask_bit = if self.mask.is_some() { MASK_BIT } else { 0 };
         match (u8::try_from(self.length), u16::try_from(self.length)) {
@@ -150,6 +150,7 @@ impl Mask {
 
 #[cfg(test)]
 mod tests {
+    use bytes::BytesMut;
     use proptest::prelude::*;
 
     use super::*;

@@ -4,13 +4,13 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use bytes::{Buf, BytesMut};
+use bytes::{Buf, BufMut, BytesMut};
 use ring::rand::{SecureRandom, SystemRandom};
 use tokio::io::AsyncWrite;
 
 use super::Framing;
 use super::close;
-use super::frame::{Header, Mask, Opcode};
+use super::frame::{HEADER_BYTES_MAX, Header, Mask, Opcode};
 use super::incoming::Control;
 use super::tracker::{Step, Tracker};
 
@@ -26,10 +26,10 @@ pub(super) struct Outgoing {
     /// This side is a client.
     masks: Option<Masks>,
     tracker: Tracker,
-    /// Bytes of a batch that is not a frame yet.
-    batch: BytesMut,
     /// Frames that are not written yet.
     frames: BytesMut,
+    /// Where the last of them begins, if it is a batch that can grow: with room for its header.
+    batch: Option<usize>,
     /// The mask of the payload that is not whole yet.
     payload_mask: Option<Mask>,
     /// What is to be answered to the last ping.
@@ -48,8 +48,8 @@ impl Outgoing {
             framing,
             masks: masked.then(Masks::new),
             tracker: Tracker::new(),
-            batch: BytesMut::new(),
             frames: BytesMut::new(),
+            batch: None,
             payload_mask: None,
             pong: None,
             ping: false,
@@ -61,13 +61,13 @@ impl Outgoing {
 
     /// Takes some of the bytes, and says how many: none if too much is gathered already.
     pub(super) fn put(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let room = GATHERED_BYTES_MAX.saturating_sub(self.batch.len() + self.frames.len());
+        let room = GATHERED_BYTES_MAX.saturating_sub(self.frames.len());
         let bytes = bytes.get(..room).unwrap_or(bytes);
         match self.framing {
             Framing::Batch => {
                 let error = &mut self.error;
                 self.tracker.observe(bytes, |head| *error = protocol_error(head));
-                self.batch.extend_from_slice(bytes);
+                self.put_batch(bytes);
             }
             Framing::Pieces => {
                 let mut rest = bytes;
@@ -124,15 +124,45 @@ impl Outgoing {
         Ok(mask)
     }
 
+    fn put_batch(&mut self, bytes: &[u8]) {
+        if self.batch.is_none() && !bytes.is_empty() {
+            self.batch = Some(self.frames.len());
+            self.frames.put_bytes(0, self.batch_header_bytes());
+        }
+        self.frames.extend_from_slice(bytes);
+    }
+
+    /// The room for the header of a batch: none is longer than 16 bits can say.
+    fn batch_header_bytes(&self) -> usize {
+        if self.masks.is_some() { 8 } else { 4 }
+    }
+
     /// Makes a frame of the batch.
     fn seal(&mut self) -> io::Result<()> {
-        if self.batch.is_empty() {
+        let Some(start) = self.batch.take() else {
             return Ok(());
+        };
+        let reserved = self.batch_header_bytes();
+        let mut key = self.masks.as_mut().map(Masks::next).transpose()?;
+        let header = Header {
+            last: true,
+            opcode: Opcode::Binary,
+            mask: key,
+            length: (self.frames.len() - start - reserved) as u64,
+        };
+        let mut encoded = [0; HEADER_BYTES_MAX];
+        let mut rest = &mut encoded[..];
+        header.encode(&mut rest);
+        let used = HEADER_BYTES_MAX - rest.len();
+        // The header of a short batch is shorter.
+        let gap = reserved.saturating_sub(used);
+        if gap > 0 {
+            self.frames.copy_within(start + reserved.., start + used);
+            self.frames.truncate(self.frames.len() - gap);
         }
-        let mut batch = std::mem::take(&mut self.batch);
-        self.push(Opcode::Binary, &batch)?;
-        batch.clear();
-        self.batch = batch;
+        let room = self.frames.iter_mut().skip(start);
+        room.zip(encoded).take(used).for_each(|(to, from)| *to = from);
+        mask(&mut key, &mut self.frames, start + used);
         Ok(())
     }
 
@@ -165,7 +195,7 @@ impl Outgoing {
 
     /// Whether no more is taken before something was written.
     pub(super) fn is_full(&self) -> bool {
-        self.batch.len() + self.frames.len() >= GATHERED_BYTES_MAX
+        self.frames.len() >= GATHERED_BYTES_MAX
     }
 
     pub(super) fn is_closed(&self) -> bool {
@@ -192,10 +222,7 @@ impl Outgoing {
     /// Whether a flush would do anything.
     pub(super) fn is_idle(&self) -> bool {
         let controls = self.pong.is_some() || self.ping;
-        self.batch.is_empty()
-            && self.frames.is_empty()
-            && !self.unflushed
-            && (!controls || self.closed || self.is_within_frame())
+        self.frames.is_empty() && !self.unflushed && (!controls || self.closed || self.is_within_frame())
     }
 
     /// Writes what was gathered.
@@ -228,7 +255,6 @@ impl Outgoing {
             ready!(Pin::new(io).poll_flush(cx))?;
             self.unflushed = false;
             release(&mut self.frames);
-            release(&mut self.batch);
         }
         Poll::Ready(Ok(()))
     }

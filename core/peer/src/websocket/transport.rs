@@ -140,8 +140,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
                 // What cannot be written now is, when more is read or written.
                 let _ = self.outgoing.poll_flush(&mut self.io, cx)?;
             }
-            let owed = self.heard.owed.is_some() && self.heard.tracker.is_between_messages();
-            if length > 0 || owed || !matches!(self.reading, Reading::Open) {
+            if length > 0 || self.heard.pay(buf) || !matches!(self.reading, Reading::Open) {
                 return Poll::Ready(Ok(()));
             }
         }
@@ -265,7 +264,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for WebSocket<S> {
         let start = buf.filled().len();
         if matches!(this.reading, Reading::Open) {
             ready!(this.poll_frames(cx, buf))?;
-            if buf.filled().len() > start || this.heard.pay(buf) {
+            if buf.filled().len() > start {
                 return Poll::Ready(Ok(()));
             }
         }
