@@ -28,11 +28,21 @@ pub fn make(folder: &Path, becoming: Option<&Privileges>) -> anyhow::Result<()> 
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists && folder.is_dir() => return Ok(()),
         Err(error) => return Err(error).with_context(failed),
     }
-    if let Some(privileges) = becoming.filter(|_| Uid::effective().is_root()) {
-        let user = user(&privileges.user)?;
-        chown(folder, Some(user.as_raw()), None).with_context(failed)?;
+    if let Some(owner) = owner(becoming)? {
+        chown(folder, Some(owner), None).with_context(failed)?;
     }
     Ok(())
+}
+
+/// Who the daemon will be after binding, if it is root and is to become somebody: what it makes before is theirs.
+///
+/// # Errors
+/// If there is no such user.
+pub fn owner(becoming: Option<&Privileges>) -> anyhow::Result<Option<u32>> {
+    let becoming = becoming.filter(|_| Uid::effective().is_root());
+    becoming
+        .map(|privileges| Ok(user(&privileges.user)?.as_raw()))
+        .transpose()
 }
 
 /// A user by name or number.

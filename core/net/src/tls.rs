@@ -44,8 +44,8 @@ pub enum Certificate {
     SelfSigned {
         /// Names and addresses it is good for, beside `localhost`, `127.0.0.1` and `::1`.
         names: Vec<String>,
-        /// Where it is kept (`self-signed.crt`, and `self-signed.key` with mode 0600) and found again at the next start;
-        /// `None` keeps it in memory only.
+        /// Where it is kept (`self-signed.crt`, and `self-signed.key` with mode 0600, both the folder owner's) and found
+        /// again at the next start; `None` keeps it in memory only.
         directory: Option<PathBuf>,
     },
 }

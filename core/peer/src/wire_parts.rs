@@ -24,11 +24,21 @@ pub(crate) struct WireReply {
 
 impl WireReply {
     pub(crate) fn result(self, payload: &Bytes) {
-        // What this side would not take, the other side hardly does: it would end the connection.
-        let max = self.connection.options.limits.payload_bytes_max;
+        let limits = &self.connection.options.limits;
         self.connection.finish_service(self.key, |outbox| {
-            if payload.len() > max {
-                return push_fault(outbox, self.id, &too_large(payload.len(), max));
+            // What this side would not take, the other side hardly does: it would end the connection.
+            if payload.len() > limits.payload_bytes_max {
+                return push_fault(
+                    outbox,
+                    self.id,
+                    &too_large(payload.len(), limits.payload_bytes_max),
+                );
+            }
+            // Requests are refused once so much is owed, but those let in before may all be answered late.
+            let owed = outbox.queued();
+            if owed > 0 && owed + payload.len() > limits.buffered_bytes_max.saturating_mul(2) {
+                let unread = Fault::retry(limits.draw_wait(), "the caller does not take its results");
+                return push_fault(outbox, self.id, &unread);
             }
             let pushed = outbox.push(Head::SingleResult { id: self.id }, payload);
             if let Err(PushError::Encode(error)) = pushed {

@@ -28,7 +28,11 @@ pub(super) fn serve(args: &ServeArgs, inherited: InheritedSockets) -> anyhow::Re
     logging::start(&config.log)?;
     raise_open_files(&config);
     confinement::enter(&mut config)?;
-    data_directory::make(&config.server.data, config.server.privileges.as_ref())?;
+    let becoming = config.server.privileges.as_ref();
+    data_directory::make(&config.server.data, becoming)?;
+    // The user's own programs may open the socket, as they may where the daemon was that user from the start.
+    let owner = data_directory::owner(becoming)?;
+    config.gotalk.unix.owner = config.gotalk.unix.owner.or(owner);
     let tls = config.tls.clone().map(Tls::new).transpose()?;
     let house = House {
         hub: Hub::new(hub_config(&config)),

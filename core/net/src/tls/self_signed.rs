@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, fchown};
 use std::path::Path;
 
 use rcgen::{CertifiedKey, KeyPair};
@@ -76,7 +76,20 @@ fn replace(path: &Path, text: &str, mode: u32) -> io::Result<()> {
         .create_new(true)
         .mode(mode)
         .open(&draft)?;
+    give_to_the_folders_owner(&file, path)?;
     file.write_all(text.as_bytes())?;
     file.sync_all()?;
     fs::rename(&draft, path)
+}
+
+/// A daemon that starts as root and then becomes the user whose folder this is must be able to read the file again.
+fn give_to_the_folders_owner(file: &fs::File, path: &Path) -> io::Result<()> {
+    let Some(folder) = path.parent() else {
+        return Ok(());
+    };
+    let owner = fs::metadata(folder)?.uid();
+    if owner != file.metadata()?.uid() && rustix::process::geteuid().is_root() {
+        fchown(file, Some(owner), None)?;
+    }
+    Ok(())
 }
