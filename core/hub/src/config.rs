@@ -24,7 +24,8 @@ pub struct HubConfig {
     pub retained_unread_max: usize,
     /// What the queue of a sink holds, unless its maker says otherwise. Default: see [`QueueLimits`].
     pub queue: QueueLimits,
-    /// How long a caller waits that does not say how long; `None`: for ever. Default 10 minutes.
+    /// How long a caller waits that does not say how long; `None`: for ever, as does one that streams its body.
+    /// Default 10 minutes.
     pub call_timeout: Option<Duration>,
     /// How long calls of an operation are told to try again after its last responder was lost (not withdrawn); from
     /// then on the operation is unknown. Default 5 s; zero does without.

@@ -199,7 +199,7 @@ impl Session {
     /// Calls an operation: the least loaded of those who serve it answers through `reply`.
     ///
     /// The answer may come before this returns, or later from any thread. Without a deadline the hub's
-    /// [`call_timeout`](crate::HubConfig::call_timeout) counts from now. All that can go wrong is a fault to `reply`:
+    /// [`call_timeout`](crate::HubConfig::call_timeout) counts from now, unless the body is a stream. All that can go wrong is a fault to `reply`:
     /// unknown, denied and invalid as Errors; a responder that is gone as Retry.
     pub fn call(&self, operation: ByteString, body: Body, deadline: Option<Instant>, mut reply: Replier) {
         Counters::add(&self.hub.counters.calls, 1);
@@ -210,7 +210,7 @@ impl Session {
             return reply.fault(self.nobody_serves(&operation));
         };
         reply.hold(in_use);
-        let deadline = deadline.or_else(|| Instant::now().checked_add(self.hub.config.call_timeout?));
+        let deadline = deadline.or_else(|| self.default_deadline(&body));
         let caller = Caller {
             session: self.core.id,
             info: Arc::clone(&self.core.info),
@@ -225,6 +225,14 @@ impl Session {
         // A replier that a panic drops tells its caller so.
         if catch_unwind(AssertUnwindSafe(|| responder.respond(call, reply))).is_err() {
             tracing::error!(operation = &*name, "the responder panicked");
+        }
+    }
+
+    /// A stream may go on for as long as both ends want: that is what it is for.
+    fn default_deadline(&self, body: &Body) -> Option<Instant> {
+        match body {
+            Body::Single(_) => Instant::now().checked_add(self.hub.config.call_timeout?),
+            Body::Stream(_) => None,
         }
     }
 

@@ -112,6 +112,7 @@ fn hub_config(config: &Config) -> HubConfig {
             bytes: hub.retained_bytes,
         },
         call_timeout: Some(hub.call_timeout),
+        absence_grace: hub.absence_grace,
         ..HubConfig::default()
     }
 }

@@ -196,6 +196,8 @@ impl Default for RawGotalk {
 pub struct RawHub {
     /// Longest call.
     pub call_timeout: Span,
+    /// How long a lost responder is missed.
+    pub absence_grace: Span,
     /// Sessions at once.
     pub sessions: NonZeroU32,
     /// Operations that one session may serve.
@@ -212,6 +214,7 @@ impl Default for RawHub {
     fn default() -> Self {
         Self {
             call_timeout: Span::from_secs(60),
+            absence_grace: Span::from_secs(5),
             sessions: count(16_384),
             operations_per_session: count(1024),
             subscriptions_per_session: count(1024),

@@ -95,6 +95,8 @@ pub struct Gotalk {
 pub struct Hub {
     /// Longest call; not zero.
     pub call_timeout: Duration,
+    /// How long a lost responder is missed; zero does not miss it.
+    pub absence_grace: Duration,
     /// Sessions at once.
     pub sessions: NonZeroU32,
     /// Operations that one session may serve.
@@ -410,6 +412,7 @@ fn resolve_clients(raw: &RawTls, faults: &mut Faults) -> ClientCertificates {
 fn resolve_hub(raw: &RawHub, faults: &mut Faults) -> Hub {
     Hub {
         call_timeout: faults.not_zero("hub", "call_timeout", raw.call_timeout),
+        absence_grace: raw.absence_grace.0,
         sessions: raw.sessions,
         operations_per_session: raw.operations_per_session,
         subscriptions_per_session: raw.subscriptions_per_session,

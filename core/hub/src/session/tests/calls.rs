@@ -137,9 +137,13 @@ async fn a_call_without_deadline_gets_the_hubs() {
         let (reply, _answer) = Replier::pair(0);
         caller.call("op".into(), Body::Single(Bytes::new()), deadline, reply);
     }
+    // A stream may go on for ever.
+    let (reply, _answer) = Replier::pair(0);
+    let (_parts, body) = switchboard_peer::parts(1);
+    caller.call("op".into(), Body::Stream(body), None, reply);
     assert_eq!(
         *deadlines.lock(),
-        [Some(Instant::now() + Duration::from_secs(7)), Some(own)]
+        [Some(Instant::now() + Duration::from_secs(7)), Some(own), None]
     );
 }
 
