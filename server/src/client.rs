@@ -51,7 +51,10 @@ impl Client {
     pub fn new(global: &Global) -> anyhow::Result<Self> {
         let url = hub_url::choose(global.hub.as_deref(), &hub_url::local_data_directory())?;
         let tls = match &global.ca {
-            Some(file) if matches!(url, Url::Tls { .. }) && !file.as_os_str().is_empty() => {
+            Some(file)
+                if matches!(url, Url::Tls { .. } | Url::WebSocket { tls: true, .. })
+                    && !file.as_os_str().is_empty() =>
+            {
                 Some(Arc::new(tls_with_roots(read_roots(file)?)?))
             }
             _ => None,
