@@ -241,8 +241,7 @@ mod tests {
             request = request.header(name, *value);
         }
         let request = request.body(()).unwrap();
-        let answer =
-            answer(&assets, &request).unwrap_or_else(|problem| problem.into_answer(request.headers()));
+        let answer = answer(&assets, &request).unwrap_or_else(|problem| problem.into_answer(false));
         let (parts, body) = answer.into_parts();
         (parts.status, parts.headers, body.bytes().unwrap().clone())
     }

@@ -31,6 +31,15 @@ const SAFE_OPERATIONS: [&str; 4] = [
     requests::STATS,
 ];
 
+/// Operations that each connection has for itself: those of this door say nothing from one request to the next.
+const CONNECTION_OPERATIONS: [&str; 5] = [
+    requests::LOGIN,
+    requests::SERVE,
+    requests::UNSERVE,
+    requests::SUBSCRIBE,
+    requests::UNSUBSCRIBE,
+];
+
 /// What results are served as: bytes that no browser takes for a page. A responder cannot yet say what they are, since
 /// replies have no headers; here is where that would come in. The hub's own operations answer with JSON.
 const BYTES: HeaderValue = HeaderValue::from_static("application/octet-stream");
@@ -55,6 +64,12 @@ pub(crate) async fn answer(
     name: &str,
 ) -> Result<Answer, Problem> {
     let operation = percent_decoded(name)?;
+    if CONNECTION_OPERATIONS.contains(&&*operation) {
+        let kind = ErrorKind::Unsupported;
+        let message =
+            format!("{operation} is about the connection that it comes over: use gotalk, or WebSocket");
+        return Err(Fault::error(kind, message).into());
+    }
     let is_safe = SAFE_OPERATIONS.contains(&&*operation);
     let (query, version) = (request.uri().query(), request.version());
     let (timeout, body, upload) = match *request.method() {
@@ -62,8 +77,14 @@ pub(crate) async fn answer(
             let (timeout, _) = read(query, &["timeout"])?;
             let shared = &visitor.shared;
             let (options, body) = (&shared.options.body, request.into_body());
-            let (body, upload) = upload::receive(body, options, &shared.gathering).await?;
-            (timeout, body, upload)
+            if is_reserved_operation(&operation) {
+                // The hub's own take one payload, however it comes.
+                let payload = upload::gather(body, options, &shared.gathering).await?;
+                (timeout, Body::Single(payload), None)
+            } else {
+                let (body, upload) = upload::receive(body, options, &shared.gathering).await?;
+                (timeout, body, upload)
+            }
         }
         Method::GET | Method::HEAD if is_safe => {
             let (timeout, argument) = read(query, &["timeout", "arg"])?;
@@ -75,7 +96,9 @@ pub(crate) async fn answer(
             return Err(Problem::method(methods(&operation), message));
         }
     };
-    let timeout = timeout.unwrap_or(visitor.shared.options.call_timeout);
+    let timeout = timeout
+        .unwrap_or(visitor.shared.options.call_timeout)
+        .min(WAIT_MAX);
     let call = Call {
         operation,
         version,

@@ -128,9 +128,7 @@ impl EventStream {
         }
         match self.poll_messages(cx) {
             Poll::Ready(Ok(events)) => {
-                self.comment
-                    .as_mut()
-                    .reset(Instant::now() + self.comment_interval);
+                self.put_comment_off();
                 Poll::Ready(Some(events))
             }
             Poll::Ready(Err(closed)) => {
@@ -142,12 +140,16 @@ impl EventStream {
             }
             Poll::Pending => {
                 ready!(self.comment.as_mut().poll(cx));
-                self.comment
-                    .as_mut()
-                    .reset(Instant::now() + self.comment_interval);
-                // Polled again as the comment is taken; that it is polled for messages then is all that counts.
+                self.put_comment_off();
                 Poll::Ready(Some(COMMENT))
             }
+        }
+    }
+
+    /// The next comment is due once there was silence for the whole interval.
+    fn put_comment_off(&mut self) {
+        if let Some(due) = Instant::now().checked_add(self.comment_interval) {
+            self.comment.as_mut().reset(due);
         }
     }
 

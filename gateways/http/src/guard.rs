@@ -8,14 +8,15 @@ use std::time::Duration;
 
 use bytes::{Buf, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::{Instant, Sleep, sleep, sleep_until};
+use tokio::time::{Instant, Sleep, sleep};
 
 use crate::options::ConnectionOptions;
 use crate::stats::Counters;
 use crate::strict::Strict;
 
-/// No head holds this byte, wherever it stands: the server answers it with 400 and closes.
-const POISON: u8 = 0;
+/// No head holds the first byte of this, wherever it stands: the server answers it with 400 and closes. The rest has
+/// the server look at the head at all, which it does not before it sees an end.
+const POISON: Bytes = Bytes::from_static(b"\0\r\n\r\n");
 
 /// After the last answer, how long to read on until the client has closed too: while it still sends, closing would
 /// reset the connection, and the client might never see the answer.
@@ -41,7 +42,7 @@ pub(crate) struct Guard<S> {
     write_timeout: Duration,
     write_timer: Option<Pin<Box<Sleep>>>,
     closing: Closing,
-    /// To be read first, once the connection speaks something else.
+    /// To be read before anything else.
     leftover: Bytes,
 }
 
@@ -108,9 +109,14 @@ impl<S> Guard<S> {
     fn poison(&mut self, buffer: &mut ReadBuf<'_>) {
         self.ended = true;
         self.head_timer = None;
-        if buffer.remaining() > 0 {
-            buffer.put_slice(&[POISON]);
-        }
+        self.leftover = POISON;
+        self.read_leftover(buffer);
+    }
+
+    fn read_leftover(&mut self, buffer: &mut ReadBuf<'_>) {
+        let length = self.leftover.len().min(buffer.remaining());
+        buffer.put_slice(self.leftover.get(..length).unwrap_or_default());
+        self.leftover.advance(length);
     }
 
     /// Whether a head that has begun took too long.
@@ -121,7 +127,7 @@ impl<S> Guard<S> {
         let head_timeout = self.head_timeout;
         let timer = self
             .head_timer
-            .get_or_insert_with(|| Box::pin(sleep_until(since + head_timeout)));
+            .get_or_insert_with(|| Box::pin(sleep(head_timeout.saturating_sub(since.elapsed()))));
         timer.as_mut().poll(cx)
     }
 
@@ -151,9 +157,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Guard<S> {
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         if !this.leftover.is_empty() {
-            let length = this.leftover.len().min(buffer.remaining());
-            buffer.put_slice(this.leftover.get(..length).unwrap_or_default());
-            this.leftover.advance(length);
+            this.read_leftover(buffer);
             return Poll::Ready(Ok(()));
         }
         if this.ended {

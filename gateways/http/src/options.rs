@@ -16,7 +16,7 @@ pub struct HttpOptions {
     pub body: BodyOptions,
     /// How topics are watched.
     pub events: EventOptions,
-    /// How long a call may take that does not say how long (`?timeout=`). Default 10 minutes.
+    /// How long a call may take that does not say how long (`?timeout=`), at most a day. Default 10 minutes.
     pub call_timeout: Duration,
     /// Pages of these other origins may use the door, WebSocket included: `https://example.org`, with a port if it is
     /// not the scheme's own. A page of the door's own origin always may; `null` never. Default none.

@@ -77,9 +77,9 @@ impl Trusted {
             Some(("https", authority)) => Some((authority, ":443")),
             _ => None,
         };
-        let is_own = own
-            .zip(authority(request))
-            .is_some_and(|((own, port), host)| own == host.strip_suffix(port).unwrap_or(&host));
+        let is_own = own.zip(authority(request)).is_some_and(|((own, port), host)| {
+            own.strip_suffix(port).unwrap_or(own) == host.strip_suffix(port).unwrap_or(&host)
+        });
         if values.next().is_some() {
             Page::Foreign(origin)
         } else if is_own {

@@ -106,10 +106,10 @@ impl Problem {
         self
     }
 
-    /// The answer to a request with these header fields.
-    pub(crate) fn into_answer(self, request: &HeaderMap) -> Answer {
+    /// The answer, as a line of text or as JSON.
+    pub(crate) fn into_answer(self, as_json: bool) -> Answer {
         let retry_after_ms = self.retry.map(millis_up);
-        let (content_type, body) = if wants_json(request) {
+        let (content_type, body) = if as_json {
             let problem = JsonProblem {
                 error: &self.message,
                 kind: self.kind,
@@ -164,7 +164,8 @@ fn millis_up(wait: Duration) -> u64 {
     u64::try_from(wait.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX)
 }
 
-fn wants_json(request: &HeaderMap) -> bool {
+/// Whether problems are to be told in JSON.
+pub(crate) fn wants_json(request: &HeaderMap) -> bool {
     request
         .get_all(ACCEPT)
         .iter()
@@ -180,7 +181,9 @@ mod tests {
         if let Some(accept) = accept {
             request.insert(ACCEPT, HeaderValue::from_static(accept));
         }
-        let (parts, body) = Problem::from(fault).into_answer(&request).into_parts();
+        let (parts, body) = Problem::from(fault)
+            .into_answer(wants_json(&request))
+            .into_parts();
         let body = String::from_utf8(body.bytes().unwrap().to_vec()).unwrap();
         (parts.status, parts.headers, body)
     }

@@ -12,7 +12,7 @@ use hyper::{Method, Request, Response, StatusCode, Version};
 use crate::answer::{Answer, AnswerBody};
 use crate::exchange::{Exchange, REQUEST_ID};
 use crate::origin::{self, Page};
-use crate::problem::Problem;
+use crate::problem::{self, Problem};
 use crate::visitor::Visitor;
 use crate::{assets, call, health, publish, query, subscribe, web_socket};
 
@@ -31,13 +31,12 @@ pub(crate) async fn answer(visitor: &Arc<Visitor>, request: Request<Incoming>) -
     let page = visitor.shared.trusted.page(&request, visitor.is_tls());
     let version = request.version();
     let wanted_upgrade = version == Version::HTTP_11 && request.headers().contains_key(UPGRADE);
-    // A problem is worded by what the request says of its reader.
-    let accept = request.headers().clone();
+    let wants_json = problem::wants_json(request.headers());
     let answer = match origin::check_host(visitor, &request) {
         Ok(()) => route(visitor, &mut exchange, request, &page).await,
         Err(problem) => Err(problem),
     };
-    let mut answer = answer.unwrap_or_else(|problem| problem.into_answer(&accept));
+    let mut answer = answer.unwrap_or_else(|problem| problem.into_answer(wants_json));
     let status = answer.status();
     let headers = answer.headers_mut();
     headers.insert(REQUEST_ID, id);

@@ -124,7 +124,7 @@ impl Activity {
             let left = match self.under_way.load(Ordering::Acquire) {
                 0 => {
                     let since = Duration::from_millis(self.quiet_ms.load(Ordering::Acquire));
-                    (since + time).saturating_sub(self.since.elapsed())
+                    since.saturating_add(time).saturating_sub(self.since.elapsed())
                 }
                 _ => time,
             };

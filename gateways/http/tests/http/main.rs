@@ -1,0 +1,14 @@
+//! The HTTP door from outside: raw sockets, and the client of hyper where HTTP/2 is spoken.
+
+mod calls;
+mod ending;
+mod events;
+mod framing;
+mod http2;
+mod limits;
+mod operating;
+mod origins;
+mod publishing;
+mod streams;
+mod support;
+mod web_socket;
