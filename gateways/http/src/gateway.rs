@@ -8,7 +8,7 @@ use std::time::Duration;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
-use switchboard_gateway_gotalk::{GotalkGateway, check_guest};
+use switchboard_gateway_gotalk::{GatewayStats, GotalkGateway, check_guest};
 use switchboard_hub::Hub;
 use switchboard_net::{Accept, Connection, Shutdown, Stream};
 use tokio::time::timeout;
@@ -95,6 +95,11 @@ impl HttpGateway {
     pub fn stats(&self) -> HttpStats {
         self.shared.counters.read()
     }
+
+    /// What was counted of gotalk over WebSocket.
+    pub fn gotalk_stats(&self) -> GatewayStats {
+        self.shared.gotalk.stats()
+    }
 }
 
 /// The server that all connections run in.
@@ -106,12 +111,12 @@ fn server(options: &HttpOptions) -> auto::Builder<TokioExecutor> {
         .timer(TokioTimer::new())
         // Heads are timed in the guard, which tells one that is slow from a connection that is idle.
         .header_read_timeout(None)
-        .max_buf_size(limits.head_bytes_max.max(BUFFER_BYTES_MIN));
+        .max_buf_size(limits.head_bytes().max(BUFFER_BYTES_MIN));
     server
         .http2()
         .timer(TokioTimer::new())
         .max_concurrent_streams(limits.streams_max)
-        .max_header_list_size(u32::try_from(limits.head_bytes_max).unwrap_or(u32::MAX))
+        .max_header_list_size(u32::try_from(limits.head_bytes()).unwrap_or(u32::MAX))
         .initial_stream_window_size(STREAM_WINDOW_BYTES)
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
         .max_send_buf_size(SEND_BUFFER_BYTES)
@@ -133,9 +138,12 @@ impl Accept for HttpGateway {
         Box::pin(serve(&visitor, stream)).await;
         let granted = visitor.granted.lock().take();
         if let Some(granted) = granted {
-            let (shared, address) = (Arc::clone(&visitor.shared), visitor.address.clone());
+            let address = visitor.address.clone();
             drop(visitor);
-            web_socket::talk(granted, &shared, address).await;
+            if let Some(transport) = Box::pin(web_socket::transport(granted, &self.shared)).await {
+                let gotalk = &self.shared.gotalk;
+                gotalk.talk_over(transport, address, web_socket::DOOR).await;
+            }
         }
     }
 }

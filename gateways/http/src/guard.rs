@@ -62,7 +62,7 @@ impl<S> Guard<S> {
         Self {
             io,
             counters,
-            strict: Strict::new(options.head_bytes_max),
+            strict: Strict::new(options.head_bytes()),
             head_timeout: options.head_timeout,
             head_since: None,
             head_timer: None,

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use switchboard_gateway_gotalk::GatewayOptions;
 use switchboard_hub::{Policy, QueueLimits};
+use switchboard_peer::websocket::WebSocketOptions;
 
 /// What the gateway allows, how long it waits, and whom it trusts.
 #[derive(Debug, Clone)]
@@ -29,13 +30,15 @@ pub struct HttpOptions {
     pub access_log: AccessLog,
     /// How gotalk over WebSocket behaves.
     pub gotalk: GatewayOptions,
+    /// How the WebSocket below it behaves.
+    pub web_socket: WebSocketOptions,
 }
 
 /// Bounds of one connection and of the heads of its requests.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConnectionOptions {
     /// Bytes of one head, request line and header fields together; a longer one is answered with 400, in HTTP/2 with
-    /// 431. Default 32 KiB, at least 8 KiB.
+    /// 431. Default 32 KiB; less than 8 KiB counts as that.
     pub head_bytes_max: usize,
     /// From the first byte of a head to its last, over HTTP/1; then 400. Default 10 s.
     pub head_timeout: Duration,
@@ -45,6 +48,15 @@ pub struct ConnectionOptions {
     pub write_timeout: Duration,
     /// Requests at once over one HTTP/2 connection. Default 128.
     pub streams_max: u32,
+}
+
+/// What browsers and proxies may take for granted.
+const HEAD_BYTES_MIN: usize = 8 << 10;
+
+impl ConnectionOptions {
+    pub(crate) fn head_bytes(&self) -> usize {
+        self.head_bytes_max.max(HEAD_BYTES_MIN)
+    }
 }
 
 impl Default for ConnectionOptions {
@@ -127,6 +139,7 @@ impl Default for HttpOptions {
             hosts: Vec::new(),
             access_log: AccessLog::Off,
             gotalk: GatewayOptions::default(),
+            web_socket: WebSocketOptions::default(),
         }
     }
 }

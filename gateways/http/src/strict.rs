@@ -138,16 +138,10 @@ impl Strict {
                     }
                 },
                 Place::Body(left) | Place::Chunk(left) => take_body(left, rest),
-                _ => match rest.first() {
-                    Some(byte) => {
-                        self.take(*byte).map_err(|breach| Violation {
-                            at: bytes.len() - rest.len(),
-                            breach,
-                        })?;
-                        1
-                    }
-                    None => 0,
-                },
+                _ => self.take_lines(rest).map_err(|violation| Violation {
+                    at: bytes.len() - rest.len() + violation.at,
+                    ..violation
+                })?,
             };
             rest = rest.get(taken..).unwrap_or_default();
             self.advance();
@@ -167,15 +161,43 @@ impl Strict {
         }
     }
 
-    /// Takes a byte of what comes in lines.
+    /// Takes some of what comes in lines: all up to the end of the line at once, then its end byte by byte.
+    fn take_lines(&mut self, bytes: &[u8]) -> Result<usize, Violation> {
+        let is_text = |byte: &&u8| !matches!(byte, b'\r' | b'\n');
+        let text = match self.line.cr {
+            true => 0,
+            false => bytes.iter().take_while(is_text).count(),
+        };
+        let (text, end) = bytes.split_at(text);
+        if text.is_empty() {
+            let end = end.first().into_iter().try_for_each(|byte| self.take(*byte));
+            return match end {
+                Ok(()) => Ok(bytes.len().min(1)),
+                Err(breach) => Err(Violation { at: 0, breach }),
+            };
+        }
+        if matches!(self.place, Place::ChunkEnd) {
+            let breach = Breach::ChunkEnd;
+            return Err(Violation { at: 0, breach });
+        }
+        let room = self.head_bytes_max.saturating_sub(self.head.bytes);
+        if text.len() > room {
+            let breach = Breach::TooLarge;
+            return Err(Violation { at: room, breach });
+        }
+        self.head.bytes += text.len();
+        self.line.take_text(text);
+        Ok(text.len())
+    }
+
+    /// Takes a byte of the end of a line, or of what looks like it.
     fn take(&mut self, byte: u8) -> Result<(), Breach> {
         self.head.bytes += 1;
         if self.head.bytes > self.head_bytes_max {
             return Err(Breach::TooLarge);
         }
         if !self.line.take(byte)? {
-            let overdue = matches!(self.place, Place::ChunkEnd) && self.line.length > 0;
-            return if overdue { Err(Breach::ChunkEnd) } else { Ok(()) };
+            return Ok(());
         }
         let mut line = mem::take(&mut self.line);
         let done = self.end_line(&line);
@@ -295,14 +317,16 @@ impl Line {
         match byte {
             b'\r' => self.cr = true,
             b'\n' => return Err(Breach::BareLf),
-            _ => {
-                self.length += 1;
-                if self.kept.len() < LINE_KEPT_BYTES {
-                    self.kept.push(byte);
-                }
-            }
+            _ => self.take_text(&[byte]),
         }
         Ok(false)
+    }
+
+    /// Takes what neither ends the line nor looks like it.
+    fn take_text(&mut self, text: &[u8]) {
+        self.length += text.len();
+        let room = LINE_KEPT_BYTES - self.kept.len();
+        self.kept.extend_from_slice(text.get(..room).unwrap_or(text));
     }
 
     fn clear(&mut self) {

@@ -4,13 +4,16 @@
 //! travel in a WebSocket, which begins as a request of HTTP. This door judges that request, then hands the connection
 //! over, and the gotalk gateway serves it like any other of its own.
 
+use std::time::Duration;
+
+use bytestring::ByteString;
 use hyper::upgrade::OnUpgrade;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use hyper_util::server::conn::auto::upgrade::downcast;
-use switchboard_hub::ErrorKind;
+use switchboard_hub::{ErrorKind, Fault};
 use switchboard_net::Stream;
-use switchboard_peer::websocket::{self, Framing, Upgrade, WebSocketOptions};
+use switchboard_peer::websocket::{self, Framing, Upgrade, WebSocket};
 
 use crate::answer::{Answer, AnswerBody};
 use crate::gateway::Shared;
@@ -24,7 +27,10 @@ use crate::visitor::Visitor;
 pub(crate) const PATH: &str = "/gotalk/";
 
 /// The name at the hub of those who come this way.
-const DOOR: bytestring::ByteString = bytestring::ByteString::from_static("websocket");
+pub(crate) const DOOR: ByteString = ByteString::from_static("websocket");
+
+/// How long to wait for a daemon that is shutting down: about what a restart takes.
+const DRAINING_RETRY_WAIT: Duration = Duration::from_secs(1);
 
 /// An upgrade that was granted.
 #[derive(Debug)]
@@ -42,11 +48,7 @@ pub(crate) fn answer<B>(visitor: &Visitor, request: &mut Request<B>, page: &Page
         })?;
     origin::check_page(visitor, page, "a WebSocket")?;
     if visitor.shared.shutdown.is_draining() {
-        return Err(Problem::new(
-            StatusCode::SERVICE_UNAVAILABLE,
-            crate::stats::RETRY_KIND,
-            "the daemon is shutting down",
-        ));
+        return Err(Fault::retry(DRAINING_RETRY_WAIT, "the daemon is shutting down").into());
     }
     *visitor.granted.lock() = Some(Granted {
         upgrade: hyper::upgrade::on(request),
@@ -58,22 +60,19 @@ pub(crate) fn answer<B>(visitor: &Visitor, request: &mut Request<B>, page: &Page
     Ok(answer)
 }
 
-/// Talks over a connection that was upgraded, to its end.
-pub(crate) async fn talk(granted: Granted, shared: &Shared, address: String) {
+/// The connection as a transport of gotalk, once it is upgraded; `None` if it ended before.
+pub(crate) async fn transport(granted: Granted, shared: &Shared) -> Option<WebSocket<Guard<Stream>>> {
     let Granted { upgrade, framing } = granted;
-    let upgraded = match upgrade.await {
-        Ok(upgraded) => upgraded,
-        Err(error) => return tracing::debug!(address, %error, "the connection ended before it was upgraded"),
-    };
-    // It is what was put into the server, which has no other.
+    let upgraded = upgrade
+        .await
+        .map_err(|error| tracing::debug!(%error, "a connection ended before it was upgraded"))
+        .ok()?;
     let Ok(parts) = downcast::<TokioIo<Guard<Stream>>>(upgraded) else {
-        return tracing::error!(
-            address,
-            "the server gave another connection back than it was given"
-        );
+        tracing::error!("the server gave another connection back than it was given");
+        return None;
     };
     Counters::add_one(&shared.counters.web_sockets);
     let guard = parts.io.into_inner().upgraded(parts.read_buf);
-    let transport = websocket::server_transport(guard, framing, &WebSocketOptions::default());
-    shared.gotalk.talk_over(transport, address, DOOR).await;
+    let options = &shared.options.web_socket;
+    Some(websocket::server_transport(guard, framing, options))
 }
