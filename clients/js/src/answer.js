@@ -100,7 +100,7 @@ export const createAnswer = (connection, { id, name: op }, kind, answered) => {
     {
       op,
       signal: aborter.signal,
-      caller: null,
+      from: null,
       deadline: null,
       write,
       end,
@@ -126,7 +126,7 @@ export const createAnswer = (connection, { id, name: op }, kind, answered) => {
      */
     describe(description) {
       const { deadline_ms: ms } = description;
-      result.caller = description;
+      result.from = description;
       if (!(ms < TIMER_MS_MAX)) return;
       result.deadline = Date.now() + ms;
       timer = setTimeout(() => over(timedOut()), ms);

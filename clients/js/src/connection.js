@@ -153,7 +153,8 @@ export const createConnection = (sock, wire) => {
 
     end(graceMs) {
       connection.ending = true;
-      setTimeout(shut, graceMs, null);
+      clearTimeout(timer);
+      timer = setTimeout(shut, graceMs, null);
       connection.settle();
     },
 
@@ -235,7 +236,7 @@ export const createConnection = (sock, wire) => {
   };
 
   wire.binaryType = 'arraybuffer';
-  /** @type {ReturnType<typeof setTimeout>} what is waited for: the handshake, then messages, then the close */
+  /** @type {ReturnType<typeof setTimeout>} what is waited for: the handshake, then messages, the end of what is open, and the close */
   let timer = setTimeout(() => connection.closeError(ErrTimeout.code), sock.openTimeout);
   return connection;
 };

@@ -13,7 +13,7 @@
  * @property {(part: any) => Promise<void>} write sends a part of a streamed result, and waits until there is room
  * @property {() => void} end ends a streamed result
  * @property {AbortSignal} signal aborted when the caller gives the call up, its deadline has passed, or it is gone
- * @property {Caller | null} caller who calls, if the hub was asked to say that
+ * @property {Caller | null} from who calls, if the hub was asked to say that
  * @property {number | null} deadline when the caller stops waiting, as `Date.now()` has it
  * @property {string} op the operation
  *
