@@ -57,7 +57,9 @@ pub struct Cli {
 /// Options of every command.
 #[derive(Debug, Clone, Args)]
 pub struct Global {
-    /// Where the hub is: tcp://HOST:PORT, tls://HOST:PORT or unix://PATH
+    /// Where the hub is: tcp://HOST:PORT, tls://HOST:PORT, unix://PATH, ws://HOST:PORT or wss://HOST:PORT
+    ///
+    /// ws:// and wss:// lead to its HTTP door, also through proxies that only let HTTP pass.
     ///
     /// Without it, the Unix socket `switchboard.sock` in the data directory if it is there, else
     /// tcp://127.0.0.1:4700.
@@ -70,7 +72,7 @@ pub struct Global {
         display_order = 900
     )]
     pub hub: Option<String>,
-    /// PEM file of the certificates to trust at a tls:// hub, instead of those that the system trusts
+    /// PEM file of the certificates to trust at a tls:// or wss:// hub, instead of those that the system trusts
     ///
     /// For a hub that runs with --tls-self-signed: the file self-signed.crt in its data directory.
     #[arg(

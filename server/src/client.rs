@@ -285,7 +285,9 @@ fn no_hub(error: &ConnectError) -> Failure {
         ConnectError::Tls(_) => return Failure::Error(error.to_string()),
         ConnectError::Unreachable { source, .. } => unreachable_hint(source),
         ConnectError::Timeout { .. } => "is it a hub, and is it well?",
-        ConnectError::Handshake { .. } => "is it a hub? a tls:// door must be called by tls://",
+        ConnectError::Handshake { .. } => {
+            "is it a hub? a tls:// door must be called by tls://, and an http:// one by ws://"
+        }
     };
     Failure::NoHub(format!("no hub: {error} ({hint})"))
 }

@@ -8,7 +8,10 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use switchboard_net::{Address, Certificate, ClientCertificates};
 
-use crate::{config::Config, exit::Failure};
+use crate::{
+    config::{Config, values::AccessLog},
+    exit::Failure,
+};
 
 /// Enters the folder that the configuration names, if it does, and rewrites all paths to hold there.
 ///
@@ -40,10 +43,18 @@ fn confine(config: &mut Config, roots: &[PathBuf]) -> Result<(), Failure> {
         Ok(())
     };
     rewrite("server.data", &mut config.server.data)?;
-    for address in &mut config.gotalk.listen {
-        if let Address::Unix(path) = address {
-            rewrite("gotalk.listen", path)?;
+    for (key, listen) in [
+        ("gotalk.listen", &mut config.gotalk.listen),
+        ("http.listen", &mut config.http.listen),
+    ] {
+        for address in listen {
+            if let Address::Unix(path) = address {
+                rewrite(key, path)?;
+            }
         }
+    }
+    if let AccessLog::File(path) = &mut config.http.access_log {
+        rewrite("http.access_log", path)?;
     }
     let Some(tls) = &mut config.tls else {
         return Ok(());
@@ -93,6 +104,8 @@ mod tests {
                 "listen",
                 vec!["tls://127.0.0.1:1".to_owned(), "unix://{data}/s".to_owned()],
             ),
+            Setting::flag("-", "http", "listen", "unix://{data}/h"),
+            Setting::flag("-", "http", "access_log", "{data}/access.log"),
         ];
         let sources = Sources {
             flags,
@@ -109,6 +122,11 @@ mod tests {
         assert_eq!(
             config.gotalk.listen.get(1),
             Some(&Address::Unix("./data/s".into()))
+        );
+        assert_eq!(config.http.listen, [Address::Unix("./data/h".into())]);
+        assert_eq!(
+            config.http.access_log,
+            AccessLog::File("./data/access.log".into())
         );
         let tls = config.tls.expect("configured");
         assert_eq!(

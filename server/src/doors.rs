@@ -7,12 +7,17 @@ use std::{future::Future, path::Path, pin::Pin};
 
 use switchboard_hub::Hub;
 use switchboard_net::{
-    Accept, Address, BindError, Listener, ListenerConfig, LocalAddress, Network, Shutdown, Tls,
+    Accept, Address, BindError, Listener, ListenerConfig, LocalAddress, Network, Shutdown, Tls, TlsError,
+    TlsSettings,
 };
 
-use crate::config::Config;
+use crate::{
+    access_log::AccessLogFile,
+    config::{Config, address::Schemes},
+};
 
 mod gotalk;
+mod http;
 
 /// What the gateways of one daemon share.
 #[derive(Debug)]
@@ -25,8 +30,17 @@ pub struct House {
     pub network: Network,
     /// The end of it all.
     pub shutdown: Shutdown,
-    /// What the TLS doors show, if there are any.
-    pub tls: Option<Tls>,
+    /// The file of the HTTP door's access log, if there is one.
+    pub access_log: Option<AccessLogFile>,
+}
+
+/// All doors, and what can be read again while they are open.
+#[derive(Default)]
+pub struct Doors {
+    /// In the order of their registration.
+    pub doors: Vec<Door>,
+    /// What the TLS doors show: one for each gateway, since each speaks other protocols over it.
+    pub tls: Vec<Tls>,
 }
 
 /// A door whose listener is bound: others can connect, and wait until it [runs](Self::run).
@@ -49,6 +63,9 @@ pub enum DoorError {
         /// What is wrong.
         source: BindError,
     },
+    /// The certificate is bad.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// It would be open to everybody.
     #[error("{door}: {source}")]
     Open {
@@ -62,6 +79,11 @@ pub enum DoorError {
 /// What a gateway brings.
 struct Gateway<A> {
     name: &'static str,
+    /// How its addresses are written.
+    schemes: &'static Schemes,
+    /// The names of its protocols in the ALPN registry, the preferred one first; none if it has none there.
+    alpn: &'static [&'static [u8]],
+    /// Without TLS, which is the same for all.
     listen: Vec<ListenerConfig>,
     accept: A,
 }
@@ -70,32 +92,52 @@ struct Gateway<A> {
 ///
 /// # Errors
 /// The first that cannot be opened; then none is.
-pub async fn open(house: &House) -> Result<Vec<Door>, DoorError> {
-    let mut doors = Vec::new();
+pub async fn open(house: &House) -> Result<Doors, DoorError> {
+    let mut doors = Doors::default();
     bind(house, gotalk::gateway(house), &mut doors).await?;
+    bind(house, http::gateway(house), &mut doors).await?;
     Ok(doors)
 }
 
 async fn bind<A: Accept + Clone>(
     house: &House,
     gateway: Gateway<A>,
-    doors: &mut Vec<Door>,
+    doors: &mut Doors,
 ) -> Result<(), DoorError> {
     let door = gateway.name;
-    for config in gateway.listen {
+    let tls = tls(house, &gateway)?;
+    doors.tls.extend(tls.clone());
+    for mut config in gateway.listen {
+        if matches!(config.address, Address::Tls(_)) {
+            config.tls.clone_from(&tls);
+        }
         let listener = Listener::bind(config, &house.network)
             .await
             .map_err(|source| DoorError::Bind { door, source })?;
         // Only a bound listener tells where a name and an inherited socket really are.
         switchboard_gateway_gotalk::check_guest(listener.local_address())
             .map_err(|source| DoorError::Open { door, source })?;
-        doors.push(Door {
+        let is_tls = listener.config().tls.is_some();
+        doors.doors.push(Door {
             name: door,
-            address: url(listener.local_address(), listener.config().tls.is_some()),
+            address: url(listener.local_address(), gateway.schemes, is_tls),
             run: Box::pin(listener.run(gateway.accept.clone(), house.shutdown.clone())),
         });
     }
     Ok(())
+}
+
+/// What the gateway's TLS doors show, if it has any.
+fn tls<A>(house: &House, gateway: &Gateway<A>) -> Result<Option<Tls>, TlsError> {
+    let mut listen = gateway.listen.iter();
+    if !listen.any(|config| matches!(config.address, Address::Tls(_))) {
+        return Ok(None);
+    }
+    let settings = house.config.tls.clone().map(|settings| TlsSettings {
+        alpn: gateway.alpn.iter().map(|name| name.to_vec()).collect(),
+        ..settings
+    });
+    settings.map(Tls::new).transpose()
 }
 
 impl Door {
@@ -106,36 +148,37 @@ impl Door {
 }
 
 /// Where clients connect to.
-fn url(local: &LocalAddress, tls: bool) -> String {
+fn url(local: &LocalAddress, schemes: &Schemes, is_tls: bool) -> String {
     match local {
-        LocalAddress::Ip(address) if tls => format!("tls://{address}"),
-        LocalAddress::Ip(address) => format!("tcp://{address}"),
+        LocalAddress::Ip(address) => {
+            let scheme = if is_tls { schemes.tls } else { schemes.plain };
+            format!("{scheme}://{address}")
+        }
         LocalAddress::Unix(path) if **path == *Path::new("") => "unix (inherited)".to_owned(),
         LocalAddress::Unix(path) => format!("unix://{}", path.display()),
     }
 }
 
-/// What every listener takes from the configuration, whatever its gateway: TLS where the address says so, and
-/// nothing that the kind of address cannot have.
+/// What every listener takes from the configuration, whatever its gateway.
 fn listener(house: &House, address: &Address) -> ListenerConfig {
     let mut config = ListenerConfig::new(address.clone());
     config.connection = house.config.connection.clone();
-    if matches!(address, Address::Tls(_)) {
-        config.tls = house.tls.clone();
-    }
     config
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::address::{GOTALK, HTTP};
 
     #[test]
     fn addresses_are_printed_as_clients_write_them() {
         let ip = LocalAddress::Ip("[::1]:4700".parse().expect("an address"));
-        assert_eq!(url(&ip, false), "tcp://[::1]:4700");
-        assert_eq!(url(&ip, true), "tls://[::1]:4700");
-        let unix = |path: &str| url(&LocalAddress::Unix(Path::new(path).into()), false);
+        assert_eq!(url(&ip, &GOTALK, false), "tcp://[::1]:4700");
+        assert_eq!(url(&ip, &GOTALK, true), "tls://[::1]:4700");
+        assert_eq!(url(&ip, &HTTP, false), "http://[::1]:4700");
+        assert_eq!(url(&ip, &HTTP, true), "https://[::1]:4700");
+        let unix = |path: &str| url(&LocalAddress::Unix(Path::new(path).into()), &GOTALK, false);
         assert_eq!(unix("/run/x"), "unix:///run/x");
         assert_eq!(unix(""), "unix (inherited)");
     }

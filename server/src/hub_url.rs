@@ -19,7 +19,7 @@ const SOCKET_NAME: &str = "switchboard.sock";
 /// If the one given is no address. An empty one counts as none.
 pub fn choose(given: Option<&str>, data: &Path) -> Result<Url, UrlError> {
     if let Some(text) = given.filter(|text| !text.is_empty()) {
-        return text.parse();
+        return parse(text);
     }
     let socket = data.join(SOCKET_NAME);
     if socket.exists() {
@@ -29,6 +29,14 @@ pub fn choose(given: Option<&str>, data: &Path) -> Result<Url, UrlError> {
         host: HOST_DEFAULT.to_owned(),
         port: DEFAULT_PORT,
     })
+}
+
+/// A hub is a whole door, so a WebSocket's address that ends with the bare slash, as browsers show it, names no path.
+fn parse(text: &str) -> Result<Url, UrlError> {
+    match text.parse()? {
+        Url::WebSocket { path, .. } if path == "/" => text.trim_end_matches('/').parse(),
+        url => Ok(url),
+    }
 }
 
 /// The data directory that a local daemon would use: of the configuration if there is a good one, else the default.
@@ -60,6 +68,11 @@ mod tests {
         std::fs::write(&socket, "").expect("a file");
         assert_eq!(chosen(None), Ok(format!("unix://{}", socket.display())));
         assert_eq!(chosen(Some("tcp://x:1")), Ok("tcp://x:1".into()));
+        assert_eq!(
+            chosen(Some("ws://127.0.0.1:4780/")),
+            chosen(Some("ws://127.0.0.1:4780"))
+        );
+        assert_eq!(chosen(Some("wss://x/y/")), Ok("wss://x:443/y/".into()));
         assert!(chosen(Some("x")).is_err());
     }
 

@@ -4,6 +4,7 @@
 //!
 //! | module | holds |
 //! | --- | --- |
+//! | [`access_log`] | the file that the HTTP door's access log goes to |
 //! | [`cli`] | the command line, which is also the manual |
 //! | [`client`] | the way of the commands to the hub |
 //! | [`commands`] | what each command does |
@@ -22,6 +23,7 @@
 #![deny(missing_docs)]
 #![forbid(unsafe_code)]
 
+pub mod access_log;
 pub mod cli;
 pub mod client;
 pub mod commands;

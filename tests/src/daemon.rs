@@ -65,7 +65,8 @@ impl Default for Launch {
 }
 
 impl Launch {
-    /// In a new folder, with nothing set: without a listening address it would take the default ones, so name some.
+    /// In a new folder, with nothing set but that the HTTP door is closed, as its port may be taken on this machine:
+    /// without a listening address it would take the default ones, so name some.
     pub fn new() -> Self {
         Self::default()
     }
@@ -122,6 +123,7 @@ impl Launch {
         let mut command = switchboard(self.folder(), ["serve"]);
         command
             .args(&self.arguments)
+            .env("SWITCHBOARD_HTTP_LISTEN", "[]")
             .envs(self.environment.iter().cloned());
         command
     }
@@ -140,7 +142,7 @@ impl Launch {
         loop {
             match process.line() {
                 line if line == "ready" => break,
-                line => doors.push(line.split_once("  ").expect("a door").1.to_owned()),
+                line => doors.push(line.split_once("  ").expect("a door").1.trim_start().to_owned()),
             }
         }
         Daemon {

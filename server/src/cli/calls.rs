@@ -57,7 +57,7 @@ It finds in its environment:
 
   SWITCHBOARD_OPERATION    the operation that was called
   SWITCHBOARD_ACCOUNT      who called
-  SWITCHBOARD_DOOR         how the caller is connected: gotalk, …
+  SWITCHBOARD_DOOR         how the caller is connected: gotalk, http, websocket, …
   SWITCHBOARD_DEADLINE_MS  milliseconds left for the call
 
 When the caller gives up or the deadline passes, the program and everything it started get SIGTERM, and two seconds

@@ -5,13 +5,13 @@ use std::path::PathBuf;
 use clap::{Args, ValueHint};
 
 use crate::{
-    config::{Setting, Sources, values::LogFormat},
+    config::{Setting, Sources, address, values::LogFormat},
     units::Span,
 };
 
 const AFTER_HELP: &str = "\
-Everything has a default: without a file and without options the hub listens on tcp://127.0.0.1:4700 and on the
-Unix socket ./data/switchboard.sock.
+Everything has a default: without a file and without options the hub listens for gotalk on tcp://127.0.0.1:4700 and
+on the Unix socket ./data/switchboard.sock, and for browsers and curl on http://127.0.0.1:4780.
 
 Whoever connects may do everything, for there are no accounts yet; so it listens on loopback and Unix sockets only.
 
@@ -21,11 +21,12 @@ Options win over environment variables (SWITCHBOARD_SECTION_KEY), these over the
 It prints a line for each door, its name and where it listens, and then `ready`; the log goes to stderr.
 
 SIGTERM and SIGINT let running calls end within the grace period; a second one stops at once. SIGHUP reads the
-certificate again.
+certificate again and opens the access log anew.
 
 Examples:
   switchboard serve
   switchboard serve --listen tcp://127.0.0.1:5000 --listen unix:///run/switchboard/switchboard.sock
+  switchboard serve --listen unix://{data}/switchboard.sock --listen http://127.0.0.1:8080
   switchboard serve --listen tls://127.0.0.1:4743 --tls-self-signed
   SWITCHBOARD_LOG_LEVEL=debug switchboard serve --config /etc/switchboard/switchboard.toml";
 
@@ -38,10 +39,11 @@ pub struct ServeArgs {
     /// Without it, ./switchboard.toml, else /etc/switchboard/switchboard.toml, else none.
     #[arg(long, value_name = "FILE", env = "SWITCHBOARD_CONFIG", hide_env_values = true, value_hint = ValueHint::FilePath)]
     pub config: Option<PathBuf>,
-    /// Address to listen on, instead of the configured ones; may be given several times
+    /// Address to listen on, instead of all configured ones; may be given several times
     ///
-    /// tcp://ADDRESS:PORT, tls://ADDRESS:PORT or unix://PATH, where {data} stands for the data directory. Port 0 lets
-    /// the system choose.
+    /// For gotalk, tcp://ADDRESS:PORT, tls://ADDRESS:PORT or unix://PATH, where {data} stands for the data directory;
+    /// for HTTP, http://ADDRESS:PORT or https://ADDRESS:PORT. Port 0 lets the system choose. A door of which no
+    /// address is given is closed.
     #[arg(long, value_name = "ADDR")]
     pub listen: Vec<String>,
     /// Folder of the daemon's own files
@@ -87,13 +89,13 @@ impl ServeArgs {
             LogFormat::Text => "text",
             LogFormat::Json => "json",
         });
-        let listen = (!self.listen.is_empty())
-            .then(|| Setting::flag("--listen", "gotalk", "listen", self.listen.clone()));
+        let [gotalk, http] = self.listen_settings();
         let self_signed = self
             .tls_self_signed
             .then(|| Setting::flag("--tls-self-signed", "tls", "self_signed", true));
         [
-            listen,
+            gotalk,
+            http,
             text("--data", "server", "data", &self.data),
             self_signed,
             text("--tls-cert", "tls", "certificate", &self.tls_cert),
@@ -106,5 +108,19 @@ impl ServeArgs {
         .into_iter()
         .flatten()
         .collect()
+    }
+
+    /// The doors that are named, each with its addresses; the others are closed.
+    fn listen_settings(&self) -> [Option<Setting>; 2] {
+        if self.listen.is_empty() {
+            return [None, None];
+        }
+        let (http, gotalk): (Vec<String>, _) = self
+            .listen
+            .iter()
+            .cloned()
+            .partition(|address| address::HTTP.are_of(address));
+        [(address::GOTALK, gotalk), (address::HTTP, http)]
+            .map(|(door, listen)| Some(Setting::flag("--listen", door.section, "listen", listen)))
     }
 }

@@ -158,6 +158,44 @@ fn serve_flags_become_settings_that_win() {
 }
 
 #[test]
+fn addresses_name_the_doors_that_are_open() {
+    let doors = |line: &str| {
+        let Ok(Command::Serve(serve)) = parse(line) else {
+            panic!("{line} parses");
+        };
+        let environment = [
+            ("SWITCHBOARD_GOTALK_LISTEN", "unix:///g"),
+            ("SWITCHBOARD_HTTP_LISTEN", "http://[::1]:1"),
+        ];
+        let loaded = config::load(&Sources {
+            file: None,
+            environment: environment
+                .map(|(name, value)| (name.into(), value.into()))
+                .into(),
+            flags: serve.settings(),
+        });
+        let config = loaded.expect("good").config;
+        [config.gotalk.listen, config.http.listen].map(|listen| {
+            let texts: Vec<_> = listen.iter().map(ToString::to_string).collect();
+            texts.join(" ")
+        })
+    };
+    assert_eq!(doors("serve"), ["unix:///g", "tcp://[::1]:1"]);
+    assert_eq!(
+        doors("serve --listen tcp://127.0.0.1:2"),
+        ["tcp://127.0.0.1:2", ""]
+    );
+    assert_eq!(
+        doors("serve --listen http://127.0.0.1:2"),
+        ["", "tcp://127.0.0.1:2"]
+    );
+    assert_eq!(
+        doors("serve --listen https://127.0.0.1:2 --listen unix:///x --tls-self-signed --listen fd://0"),
+        ["unix:///x fd://0", "tls://127.0.0.1:2"]
+    );
+}
+
+#[test]
 fn serve_without_flags_sets_nothing() {
     let Ok(Command::Serve(serve)) = parse("serve") else {
         panic!("it parses")

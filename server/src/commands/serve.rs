@@ -1,26 +1,30 @@
 //! `serve`: the daemon from its start to its end.
 //!
 //! ```text
-//! configuration ─► log ─► data folder ─► certificate ─► bind all doors ─► drop privileges ─► "ready" ─► … ─► drain
+//! configuration ─► log ─► data folder ─► access log ─► bind all doors ─► drop privileges ─► "ready" ─► … ─► drain
 //! ```
 //!
-//! stdout gets one line a door, `NAME  URL`, with the address that is really bound, and then `ready`: from that line
+//! stdout gets one line a door, `NAME  URL`, one below the other, with the address that is really bound, and then `ready`: from that line
 //! on signals are heeded and connections served. Everything else goes to the log.
 
 use std::fmt::Write as _;
 
 use anyhow::Context;
 use switchboard_hub::{Hub, HubConfig, RetainedLimits};
-use switchboard_net::{Ending, InheritedSockets, Network, Shutdown, Tls, open_files, signals};
+use switchboard_net::{Ending, InheritedSockets, Network, Shutdown, open_files, signals};
 
 use super::runtime;
 use crate::{
+    access_log::AccessLogFile,
     cli::serve::ServeArgs,
-    config::{self, Config},
+    config::{self, Config, values::AccessLog},
     confinement, data_directory,
-    doors::{self, Door, House},
+    doors::{self, Door, Doors, House},
     logging, output,
 };
+
+/// Columns of the longest name of a door.
+const NAME_WIDTH: usize = 6;
 
 /// `switchboard serve`
 pub(super) fn serve(args: &ServeArgs, inherited: InheritedSockets) -> anyhow::Result<()> {
@@ -32,29 +36,49 @@ pub(super) fn serve(args: &ServeArgs, inherited: InheritedSockets) -> anyhow::Re
     data_directory::make(&config.server.data, becoming)?;
     // The user's own programs may open the socket, as they may where the daemon was that user from the start.
     let owner = data_directory::owner(becoming)?;
-    config.gotalk.unix.owner = config.gotalk.unix.owner.or(owner);
-    let tls = config.tls.clone().map(Tls::new).transpose()?;
+    for unix in [&mut config.gotalk.unix, &mut config.http.unix] {
+        unix.owner = unix.owner.or(owner);
+    }
+    let access_log = open_access_log(&config, owner)?;
     let house = House {
         hub: Hub::new(hub_config(&config)),
         network: Network::with_inherited(config.limits.clone(), inherited),
         shutdown: Shutdown::new(),
-        tls,
+        access_log: access_log.clone(),
         config,
     };
-    runtime::block_on(run(house))?
+    let done = runtime::block_on(run(house));
+    if let Some(log) = access_log {
+        log.close();
+    }
+    done?
+}
+
+fn open_access_log(config: &Config, owner: Option<u32>) -> anyhow::Result<Option<AccessLogFile>> {
+    match &config.http.access_log {
+        AccessLog::File(path) if !config.http.listen.is_empty() => AccessLogFile::open(path, owner).map(Some),
+        _ => Ok(None),
+    }
 }
 
 async fn run(house: House) -> anyhow::Result<()> {
-    let doors = doors::open(&house).await?;
+    let Doors { doors, tls } = doors::open(&house).await?;
     if let Some(privileges) = &house.config.server.privileges {
         let dropped = privileges.drop_to()?;
         tracing::info!(user = dropped.user, group = dropped.group, "privileges dropped");
     }
-    let tls = house.tls.clone();
-    let reload = move || match &tls {
-        // It logs how that went.
-        Some(tls) => drop(tls.reload()),
-        None => tracing::info!("nothing to read again: there is no certificate"),
+    let access_log = house.access_log.clone();
+    let reload = move || {
+        if tls.is_empty() && access_log.is_none() {
+            tracing::info!("nothing to read again: there is no certificate");
+        }
+        for tls in &tls {
+            // It logs how that went.
+            drop(tls.reload());
+        }
+        if let Some(log) = &access_log {
+            log.reopen();
+        }
     };
     // Before anything is announced: whoever reads of it may send a signal.
     signals::watch(house.shutdown.clone(), reload).context("cannot watch for signals")?;
@@ -76,7 +100,7 @@ fn announce(doors: &[Door]) {
     for door in doors {
         tracing::info!(door = door.name, address = door.address, "listening");
         // Writing into a String cannot fail.
-        let _ = writeln!(text, "{}  {}", door.name, door.address);
+        let _ = writeln!(text, "{:NAME_WIDTH$}  {}", door.name, door.address);
     }
     text.push_str("ready\n");
     if let Err(error) = output::print(text.as_bytes()) {

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::units::{Bound, ByteSize, Span};
 
-pub use super::values::{ClientCertificates, FileMode, List, LogFormat};
+pub use super::values::{AccessLog, ClientCertificates, FileMode, List, LogFormat};
 
 /// The whole file.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -26,6 +26,8 @@ pub struct RawConfig {
     pub tls: RawTls,
     /// The gotalk door.
     pub gotalk: RawGotalk,
+    /// The HTTP door.
+    pub http: RawHttp,
     /// The hub.
     pub hub: RawHub,
 }
@@ -186,6 +188,83 @@ impl Default for RawGotalk {
             payload_max: ByteSize::from_mib(16),
             buffered_max: ByteSize::from_mib(64),
             stream_buffer: ByteSize::from_kib(256),
+        }
+    }
+}
+
+/// `[http]`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawHttp {
+    /// Addresses to listen on.
+    pub listen: List,
+    /// Mode of the Unix sockets.
+    pub unix_mode: FileMode,
+    /// Whether connections begin with a PROXY header.
+    pub proxy_protocol: bool,
+    /// Who may send one.
+    pub proxy_trusted: List,
+    /// Names that the door goes by.
+    pub hosts: List,
+    /// Other origins whose pages may use the door.
+    pub origins: List,
+    /// Where a line for each request goes.
+    pub access_log: AccessLog,
+    /// Longest call that does not say how long.
+    pub call_timeout: Span,
+    /// Requests at once over one HTTP/2 connection.
+    pub requests_in_flight: NonZeroU32,
+    /// Largest head of a request.
+    pub head_max: ByteSize,
+    /// From the first byte of a head to its last.
+    pub head_timeout: Span,
+    /// Longest time without a request.
+    pub idle_timeout: Span,
+    /// Longest time that a client takes nothing.
+    pub write_timeout: Span,
+    /// Largest body that is handed on in one piece.
+    pub payload_max: ByteSize,
+    /// Bytes of bodies being gathered.
+    pub buffered_max: ByteSize,
+    /// Largest body.
+    pub body_max: Bound<ByteSize>,
+    /// Longest time for a body that is gathered.
+    pub body_timeout: Span,
+    /// Longest silence of a body that is streamed.
+    pub stall_timeout: Span,
+    /// Bytes held for one stream.
+    pub stream_buffer: ByteSize,
+    /// Between two comments of a quiet event stream.
+    pub comment_interval: Span,
+    /// Longest long poll.
+    pub wait_max: Span,
+}
+
+impl Default for RawHttp {
+    fn default() -> Self {
+        Self {
+            listen: List::of(["http://127.0.0.1:4780"]),
+            unix_mode: FileMode(0o600),
+            proxy_protocol: false,
+            proxy_trusted: List::default(),
+            hosts: List::default(),
+            origins: List::default(),
+            access_log: AccessLog::Off,
+            call_timeout: Span::from_secs(600),
+            requests_in_flight: count(128),
+            head_max: ByteSize::from_kib(32),
+            head_timeout: Span::from_secs(10),
+            // Above the minute that most proxies keep a connection, so that it is they who close it.
+            idle_timeout: Span::from_secs(75),
+            write_timeout: Span::from_secs(30),
+            payload_max: ByteSize::from_mib(1),
+            buffered_max: ByteSize::from_mib(256),
+            body_max: Bound::AtMost(ByteSize::from_mib(1024)),
+            body_timeout: Span::from_secs(60),
+            stall_timeout: Span::from_secs(30),
+            stream_buffer: ByteSize::from_kib(256),
+            comment_interval: Span::from_secs(15),
+            wait_max: Span::from_secs(300),
         }
     }
 }

@@ -13,13 +13,19 @@ use switchboard_net::{
 };
 
 use super::{
-    address,
-    raw::{self, LogFormat, RawConfig, RawGotalk, RawHub, RawLimits, RawLog, RawServer, RawTls},
+    address::{self, Schemes},
+    raw::{
+        self, FileMode, List, LogFormat, RawConfig, RawGotalk, RawHub, RawLimits, RawLog, RawServer, RawTls,
+    },
 };
 use crate::{
     logging,
     units::{Bound, ByteSize, Span},
 };
+
+mod http;
+
+pub use http::Http;
 
 /// Largest payload in bytes that a gotalk header can declare: its size has eight hex digits.
 const PAYLOAD_BYTES_MAX: u64 = 0xffff_ffff;
@@ -39,6 +45,8 @@ pub struct Config {
     pub tls: Option<TlsSettings>,
     /// The gotalk door.
     pub gotalk: Gotalk,
+    /// The HTTP door.
+    pub http: Http,
     /// The hub.
     pub hub: Hub,
 }
@@ -68,7 +76,7 @@ pub struct Log {
 /// The gotalk door.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Gotalk {
-    /// Where it listens: at least one address, none twice, each loopback, a Unix socket or an inherited one.
+    /// Where it listens: no address twice, each loopback, a Unix socket or an inherited one. None if it is closed.
     pub listen: Vec<Address>,
     /// Its Unix sockets.
     pub unix: UnixSettings,
@@ -161,7 +169,19 @@ pub(super) fn resolve(raw: &RawConfig) -> (Option<Config>, Vec<Fault>) {
     let limits = resolve_limits(&raw.limits);
     let connection = resolve_connection(&raw.limits, &mut faults);
     let gotalk = resolve_gotalk(&raw.gotalk, &server, &mut faults);
-    let tls = resolve_tls(&raw.tls, &server, &gotalk, &mut faults);
+    let http = http::resolve(&raw.http, &server, &mut faults);
+    if raw.gotalk.listen.0.is_empty() && raw.http.listen.0.is_empty() {
+        faults.tell(
+            "gotalk",
+            "listen",
+            "is empty, and so is http.listen: nobody could connect",
+        );
+    }
+    let doors = [
+        (&address::GOTALK, &gotalk.listen[..]),
+        (&address::HTTP, &http.listen[..]),
+    ];
+    let tls = resolve_tls(&raw.tls, &server, doors, &mut faults);
     let hub = resolve_hub(&raw.hub, &mut faults);
     let config = Config {
         server,
@@ -170,6 +190,7 @@ pub(super) fn resolve(raw: &RawConfig) -> (Option<Config>, Vec<Fault>) {
         connection,
         tls,
         gotalk,
+        http,
         hub,
     };
     (faults.0.is_empty().then_some(config), faults.0)
@@ -243,12 +264,9 @@ fn resolve_connection(raw: &RawLimits, faults: &mut Faults) -> ConnectionLimits 
 
 fn resolve_gotalk(raw: &RawGotalk, server: &Server, faults: &mut Faults) -> Gotalk {
     let gotalk = Gotalk {
-        listen: resolve_listen(raw, server, faults),
-        unix: UnixSettings {
-            mode: raw.unix_mode.0,
-            ..UnixSettings::default()
-        },
-        proxy: resolve_proxy(raw, faults),
+        listen: resolve_listen(&address::GOTALK, &raw.listen, server, faults),
+        unix: unix(raw.unix_mode),
+        proxy: resolve_proxy("gotalk", raw.proxy_protocol, &raw.proxy_trusted, faults),
         read_timeout: faults.not_zero("gotalk", "read_timeout", raw.read_timeout),
         heartbeat_interval: faults.not_zero("gotalk", "heartbeat_interval", raw.heartbeat_interval),
         requests_in_flight: raw.requests_in_flight,
@@ -281,26 +299,40 @@ fn resolve_gotalk(raw: &RawGotalk, server: &Server, faults: &mut Faults) -> Gota
     gotalk
 }
 
-fn resolve_listen(raw: &RawGotalk, server: &Server, faults: &mut Faults) -> Vec<Address> {
+fn unix(mode: FileMode) -> UnixSettings {
+    UnixSettings {
+        mode: mode.0,
+        ..UnixSettings::default()
+    }
+}
+
+fn resolve_listen(
+    door: &'static Schemes,
+    written: &List,
+    server: &Server,
+    faults: &mut Faults,
+) -> Vec<Address> {
     let mut addresses: Vec<Address> = Vec::new();
-    for text in &raw.listen.0 {
-        match address::listen(text, &server.data) {
+    for text in &written.0 {
+        match address::listen(text, &server.data, door) {
             Ok(address) if addresses.contains(&address) && !address::is_any_port(&address) => {
-                faults.tell("gotalk", "listen", format!("`{text}` stands there twice"));
+                faults.tell(door.section, "listen", format!("`{text}` stands there twice"));
             }
             Ok(address) => addresses.push(address),
-            Err(error) => faults.tell("gotalk", "listen", error.to_string()),
+            Err(error) => faults.tell(door.section, "listen", error.to_string()),
         }
-    }
-    if raw.listen.0.is_empty() {
-        faults.tell("gotalk", "listen", "is empty: nobody could connect");
     }
     addresses
 }
 
-fn resolve_proxy(raw: &RawGotalk, faults: &mut Faults) -> ProxyProtocol {
+fn resolve_proxy(
+    section: &'static str,
+    is_required: bool,
+    written: &List,
+    faults: &mut Faults,
+) -> ProxyProtocol {
     let mut trusted = Vec::new();
-    for text in &raw.proxy_trusted.0 {
+    for text in &written.0 {
         match text
             .parse::<IpNet>()
             .or_else(|_| text.parse::<IpAddr>().map(IpNet::from))
@@ -309,33 +341,41 @@ fn resolve_proxy(raw: &RawGotalk, faults: &mut Faults) -> ProxyProtocol {
             Err(_) => {
                 let message =
                     format!("`{text}` is no network: write an IP address or a range like 10.0.0.0/8");
-                faults.tell("gotalk", "proxy_trusted", message);
+                faults.tell(section, "proxy_trusted", message);
             }
         }
     }
-    if raw.proxy_protocol && raw.proxy_trusted.0.is_empty() {
+    if is_required && written.0.is_empty() {
         let message = "is empty: with proxy_protocol, name the proxies, or anybody could claim any address";
-        faults.tell("gotalk", "proxy_trusted", message);
+        faults.tell(section, "proxy_trusted", message);
     }
-    if raw.proxy_protocol {
+    if is_required {
         ProxyProtocol::Required { trusted }
     } else {
         ProxyProtocol::Off
     }
 }
 
-fn resolve_tls(raw: &RawTls, server: &Server, gotalk: &Gotalk, faults: &mut Faults) -> Option<TlsSettings> {
+fn resolve_tls(
+    raw: &RawTls,
+    server: &Server,
+    doors: [(&'static Schemes, &[Address]); 2],
+    faults: &mut Faults,
+) -> Option<TlsSettings> {
     let certificate = resolve_certificate(raw, server, faults);
     let clients = resolve_clients(raw, faults);
-    let door = gotalk
-        .listen
-        .iter()
-        .any(|address| matches!(address, Address::Tls(_)));
-    match (&certificate, door) {
+    let has_tls = |listen: &[Address]| listen.iter().any(|address| matches!(address, Address::Tls(_)));
+    let mut with_tls = doors.into_iter().filter(|(_, listen)| has_tls(listen)).peekable();
+    match (&certificate, with_tls.peek().is_some()) {
         (None, true) if raw.certificate.is_none() && raw.key.is_none() => {
-            let message = "a tls:// address needs `certificate` and `key` in [tls], or `self_signed = true` \
-                           (--tls-self-signed) for trying out";
-            faults.tell("gotalk", "listen", message);
+            for (door, _) in with_tls {
+                let message = format!(
+                    "a {}:// address needs `certificate` and `key` in [tls], or `self_signed = true` \
+                     (--tls-self-signed) for trying out",
+                    door.tls
+                );
+                faults.tell(door.section, "listen", message);
+            }
         }
         (Some(_), false) => {
             let key = if raw.self_signed {
@@ -343,13 +383,13 @@ fn resolve_tls(raw: &RawTls, server: &Server, gotalk: &Gotalk, faults: &mut Faul
             } else {
                 "certificate"
             };
-            let message = "there is a certificate, but no door that shows it: add a tls:// address to listen \
-                           (like --listen tls://127.0.0.1:4743)";
+            let message = "there is a certificate, but no door that shows it: add a tls:// or https:// address to \
+                           listen (like --listen tls://127.0.0.1:4743)";
             faults.tell("tls", key, message);
         }
         _ => {}
     }
-    // gotalk has no name in the ALPN registry.
+    // Each door adds its own protocols.
     certificate.map(|certificate| TlsSettings {
         certificate,
         clients,

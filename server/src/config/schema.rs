@@ -8,16 +8,17 @@ use serde::{
     forward_to_deserialize_any,
 };
 
-use super::raw::{RawGotalk, RawHub, RawLimits, RawLog, RawServer, RawTls};
+use super::raw::{RawGotalk, RawHttp, RawHub, RawLimits, RawLog, RawServer, RawTls};
 
 /// Every section with its keys, in the order of the file.
-pub fn sections() -> [(&'static str, &'static [&'static str]); 6] {
+pub fn sections() -> [(&'static str, &'static [&'static str]); 7] {
     [
         ("server", fields_of::<RawServer>()),
         ("log", fields_of::<RawLog>()),
         ("limits", fields_of::<RawLimits>()),
         ("tls", fields_of::<RawTls>()),
         ("gotalk", fields_of::<RawGotalk>()),
+        ("http", fields_of::<RawHttp>()),
         ("hub", fields_of::<RawHub>()),
     ]
 }

@@ -1,14 +1,20 @@
 use std::{fs, path::Path, time::Duration};
 
-use switchboard_net::{Certificate, ClientCertificates, ProxyProtocol, privilege::Privileges};
+use switchboard_net::{Address, Certificate, ClientCertificates, ProxyProtocol, privilege::Privileges};
 
 use super::{
     DEFAULT_FILE, Loaded, Origin, Setting, Sources,
-    address::{ListenError, listen},
+    address::{GOTALK, ListenError},
     load, locate,
     raw::RawConfig,
     schema,
 };
+
+mod http;
+
+fn listen(text: &str, data: &Path) -> Result<Address, ListenError> {
+    super::address::listen(text, data, &GOTALK)
+}
 
 /// Loads a file with this text; problems come back as lines, the file's name cut to `FILE`.
 fn load_text(text: &str) -> Result<Loaded, Vec<String>> {
@@ -108,7 +114,7 @@ fn the_commented_examples_of_the_default_file_load_too() {
             "client_certificates = \"off\"",
             "client_certificates = \"optional\"",
         )
-        .replace("listen = [", "listen = [\"tls://[::1]:4743\", ");
+        .replacen("listen = [", "listen = [\"tls://[::1]:4743\", ", 1);
     let config = load_text(&uncommented).expect("the examples are good").config;
     let whom = config
         .server
@@ -353,7 +359,6 @@ fn socket_paths_know_the_data_folder() {
 #[test]
 fn addresses_must_be_complete() {
     for bad in [
-        "http://127.0.0.1:80",
         "tcp://127.0.0.1",
         "tcp://127.0.0.1:65536",
         "tcp://::1:1",
@@ -365,7 +370,24 @@ fn addresses_must_be_complete() {
     }
     assert!(listen("127.0.0.1:4700", Path::new("/d")).is_ok());
     assert!(listen("fd://0", Path::new("/d")).is_ok());
-    assert!(only_problem("[gotalk]\nlisten = []").contains("is empty"));
+    for foreign in [
+        "http://127.0.0.1:80",
+        "https://127.0.0.1:80",
+        "ftp://127.0.0.1:80",
+        "://",
+    ] {
+        let refused = listen(foreign, Path::new("/d")).expect_err(foreign);
+        assert!(matches!(refused, ListenError::Scheme { .. }), "{refused}");
+    }
+    assert!(
+        load_text("[gotalk]\nlisten = []").is_ok(),
+        "the HTTP door is open"
+    );
+    let problem = only_problem("[gotalk]\nlisten = []\n[http]\nlisten = []");
+    assert!(
+        problem.starts_with("FILE:2:10: gotalk.listen: is empty"),
+        "{problem}"
+    );
     assert!(only_problem("[gotalk]\nlisten = ['tcp://127.0.0.1:1', '127.0.0.1:1']").contains("twice"));
     assert!(load_text("[gotalk]\nlisten = ['tcp://127.0.0.1:0', 'tcp://127.0.0.1:0']").is_ok());
     assert!(load_text("[gotalk]\nlisten = 'tcp://127.0.0.1:1'").is_ok());

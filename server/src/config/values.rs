@@ -1,6 +1,6 @@
 //! Small value types of the configuration: known words, file modes, lists.
 
-use std::fmt;
+use std::{fmt, path::PathBuf};
 
 use serde::{
     Deserialize, Deserializer, Serialize, Serializer,
@@ -52,6 +52,42 @@ impl<'de> Deserialize<'de> for FileMode {
 impl Serialize for FileMode {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(&format_args!("{:04o}", self.0))
+    }
+}
+
+/// Where the access log of a door goes: `off`, `log`, or the path of a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AccessLog {
+    /// Nowhere.
+    Off,
+    /// To the daemon's own log.
+    Log,
+    /// To this file.
+    File(PathBuf),
+}
+
+impl<'de> Deserialize<'de> for AccessLog {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        match text.as_str() {
+            "off" => Ok(Self::Off),
+            "log" => Ok(Self::Log),
+            // So that a word which is wrong makes no file.
+            path if path.contains('/') => Ok(Self::File(path.into())),
+            _ => Err(de::Error::custom(format!(
+                "`{text}` is neither \"off\" nor \"log\" nor a path with a slash, like \"./access.log\""
+            ))),
+        }
+    }
+}
+
+impl Serialize for AccessLog {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Off => serializer.serialize_str("off"),
+            Self::Log => serializer.serialize_str("log"),
+            Self::File(path) => path.serialize(serializer),
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use switchboard_net::Address;
 use switchboard_peer::{Limits, Options};
 
 use super::{Gateway, House, listener};
-use crate::config::{Config, resolve::Gotalk};
+use crate::config::{Config, address, resolve::Gotalk};
 
 /// The part of the daemon's grace, in percent, that calls under way may take: the rest is for the good-byes.
 const CALLS_GRACE_PERCENT: u32 = 90;
@@ -24,12 +24,16 @@ pub(super) fn gateway(house: &House) -> Gateway<GotalkGateway> {
     });
     Gateway {
         name: "gotalk",
+        schemes: &address::GOTALK,
+        // It has no name there.
+        alpn: &[],
         listen: listen.collect(),
         accept: GotalkGateway::new(house.hub.clone(), options(&house.config), house.shutdown.clone()),
     }
 }
 
-fn options(config: &Config) -> GatewayOptions {
+/// Also those of gotalk that comes by another door.
+pub(super) fn options(config: &Config) -> GatewayOptions {
     let grace = config.server.grace;
     GatewayOptions {
         peer: peer_options(&config.gotalk, config.connection.handshake_timeout),

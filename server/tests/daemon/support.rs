@@ -203,10 +203,14 @@ impl Daemon {
         Self::start_in(folder(), &["--listen", "tcp://127.0.0.1:0"], &[]).await
     }
 
-    /// With these arguments and environment variables, in this folder.
+    /// With these arguments and environment variables, in this folder. The HTTP door is closed unless they open it:
+    /// its own port may be taken on this machine.
     pub async fn start_in(folder: TempDir, arguments: &[&str], environment: &[(&str, &str)]) -> Self {
         let mut command = switchboard(folder.path(), ["serve"]);
-        command.args(arguments).envs(environment.iter().copied());
+        command
+            .args(arguments)
+            .env("SWITCHBOARD_HTTP_LISTEN", "[]")
+            .envs(environment.iter().copied());
         let mut process = Process::start(command);
         let mut doors = Vec::new();
         loop {
@@ -215,7 +219,7 @@ impl Daemon {
                 .expect("UTF-8");
             match line.as_deref() {
                 Some("ready") => break,
-                Some(door) => doors.push(door.strip_prefix("gotalk  ").expect(door).to_owned()),
+                Some(door) => doors.push(door.split_once("  ").expect(door).1.trim_start().to_owned()),
                 None => panic!("it did not start: {}", process.end().await.stderr),
             }
         }
