@@ -7,6 +7,7 @@ mod bench;
 mod calls;
 mod daemon;
 mod handles;
+mod http;
 mod raw;
 mod support;
 mod tls;
