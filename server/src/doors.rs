@@ -52,11 +52,11 @@ pub struct Door {
     run: Pin<Box<dyn Future<Output = ()> + Send>>,
 }
 
-/// Why a door cannot be opened.
+/// Why a door cannot be opened; what is wrong is in its source.
 #[derive(Debug, thiserror::Error)]
 pub enum DoorError {
     /// Its listener cannot be had.
-    #[error("{door}: {source}")]
+    #[error("{door}")]
     Bind {
         /// The gateway.
         door: &'static str,
@@ -67,7 +67,7 @@ pub enum DoorError {
     #[error(transparent)]
     Tls(#[from] TlsError),
     /// It would be open to everybody.
-    #[error("{door}: {source}")]
+    #[error("{door}")]
     Open {
         /// The gateway.
         door: &'static str,

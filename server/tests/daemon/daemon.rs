@@ -118,6 +118,7 @@ async fn an_address_in_use_is_told() {
     let daemon = Daemon::start().await;
     let ran = daemon.run(&["serve", "--listen", daemon.url()]).await;
     ran.fails(1, &["switchboard: gotalk: ", "is in use"]);
+    assert_eq!(ran.stderr.matches("in use").count(), 1, "{ran:?}");
 }
 
 #[tokio::test]
