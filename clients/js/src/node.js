@@ -14,6 +14,7 @@ import net from 'node:net';
 import tls from 'node:tls';
 
 import { dialers } from './dial.js';
+import { holdingUp } from './node/holding_up.js';
 import { loadWs } from './node/load_ws.js';
 import { StreamSocket } from './node/stream_socket.js';
 import { settings } from './settings.js';
@@ -50,8 +51,14 @@ dialers.unix = (address, _, options) =>
   );
 
 dialers.ws = (address, protocols, options) => {
-  const own = Object.keys(options).length ? undefined : globalThis.WebSocket;
-  return own ? new own(address, protocols) : new (loadWs())(address, protocols, options);
+  if (globalThis.WebSocket && !Object.keys(options).length) return new globalThis.WebSocket(address, protocols);
+  const ws = new (loadWs())(address, protocols, options);
+  // Unlike a browser's, it can be paused.
+  const holding = holdingUp(ws);
+  return Object.defineProperties(ws, {
+    weigh: { value: holding.weigh },
+    paused: { get: () => holding.paused },
+  });
 };
 
 settings.defaultResponderAddress ||= process.env.SWITCHBOARD_HUB ?? `tcp://127.0.0.1:${DEFAULT_PORT}`;

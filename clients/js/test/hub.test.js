@@ -60,6 +60,7 @@ test('what is served answers by what it returns', async (t) => {
 });
 
 test('the caller is described, for single requests and streams', async (t) => {
+  t.mock.method(console, 'error', () => {});
   const { sock, peer } = await talk(t);
   const seen = [];
   const serving = sock.hub.serve({ who: async (params, call) => [params, call.from.account, call.deadline - Date.now() > 1000] }, { caller: true });

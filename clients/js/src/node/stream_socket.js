@@ -4,6 +4,7 @@
  */
 
 import { SUBPROTOCOL } from '../protocol.js';
+import { holdingUp } from './holding_up.js';
 
 const CONNECTING = 0;
 const OPEN = 1;
@@ -36,6 +37,7 @@ export class StreamSocket {
   onerror = null;
   /** @type {((event: any) => void) | null} */
   onend = null;
+  #holding;
 
   /**
    * @param {import('node:net').Socket} socket that is half-open when the other side ends
@@ -43,6 +45,7 @@ export class StreamSocket {
    */
   constructor(socket, opens) {
     this.socket = socket;
+    this.#holding = holdingUp(socket);
     socket.setNoDelay?.(true);
     // Plain bytes, as everywhere else.
     socket.on('data', (data) => this.onmessage?.({ data: new Uint8Array(data.buffer, data.byteOffset, data.length) }));
@@ -76,12 +79,17 @@ export class StreamSocket {
     this.socket.once('close', () => clearTimeout(linger));
   }
 
-  pause() {
-    this.socket.pause();
+  /** Whether the socket is not read. */
+  get paused() {
+    return this.#holding.paused;
   }
 
-  resume() {
-    this.socket.resume();
+  /**
+   * @param {import('../parts.js').Parts<any>} parts
+   * @param {number} stallMs
+   */
+  weigh(parts, stallMs) {
+    if (this.readyState === OPEN) this.#holding.weigh(parts, stallMs);
   }
 
   #opened() {
