@@ -42,7 +42,7 @@ export const toBytes = (data) => {
   // By its shape: it may come from another realm, such as a frame's. A buffer has no `buffer`, and no offset.
   const { buffer, byteOffset, byteLength } = /** @type {Uint8Array} */ (data);
   if (byteLength >= 0) return new Uint8Array(buffer ?? data, byteOffset, byteLength);
-  throw new TypeError('neither text nor bytes');
+  throw new TypeError('not text or bytes');
 };
 
 /**
@@ -61,6 +61,12 @@ export const latin1 = (text) => {
   for (let at = 0; at < text.length; at++) bytes[at] = text.charCodeAt(at);
   return bytes;
 };
+
+/**
+ * The inverse of {@link latin1}.
+ * @param {Uint8Array} bytes few: they are arguments
+ */
+export const charsOf = (bytes) => String.fromCharCode(...bytes);
 
 /**
  * @param {Uint8Array[]} chunks

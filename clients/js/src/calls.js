@@ -196,9 +196,10 @@ export const createCalls = (sock) => {
      * @param {string} op
      * @param {unknown} data
      * @param {import('./limit.js').CallOptions} options
+     * @param {Connection} [past] whatever waits, over this connection
      * @returns {Promise<Uint8Array>}
      */
-    whole: (op, data, options) =>
+    whole: (op, data, options, past) =>
       new Promise((resolve, reject) => {
         const { retries = sock.retries, retryTime = sock.retryTime } = options;
         const until = Date.now() + retryTime;
@@ -229,7 +230,7 @@ export const createCalls = (sock) => {
         };
         const attempt = () => {
           try {
-            call = self.single(op, data, collect(sock.payloadLimit, succeed, failed));
+            call = self.single(op, data, collect(sock.payloadLimit, succeed, failed), past);
           } catch (error) {
             failed(error);
           }

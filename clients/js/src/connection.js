@@ -70,6 +70,8 @@ export const createConnection = (sock, wire) => {
   let beats = false;
   let readAt = Date.now();
   let beatAt = 0;
+  /** What the wire said went wrong with it. @type {unknown} */
+  let cause;
   /** @type {ReturnType<typeof setInterval> | undefined} */
   let heart;
 
@@ -83,7 +85,7 @@ export const createConnection = (sock, wire) => {
     startReading() {
       wire.onmessage = ({ data }) => read(data);
       wire.onclose = ({ code }) => gone(code);
-      wire.onerror = () => {};
+      wire.onerror = ({ error }) => (cause = error);
       // The other side says no more: what it was asked for is not to be had any more.
       wire.onend = () => {
         sock._calls.lost(connection);
@@ -230,7 +232,7 @@ export const createConnection = (sock, wire) => {
     connection.stopHeart();
     clearTimeout(timer);
     wire.onopen = wire.onmessage = wire.onclose = wire.onend = null;
-    if (code > CLOSE_WELL_MAX && code != CLOSE_NONE) connection.error ??= closedError();
+    if (code > CLOSE_WELL_MAX && code != CLOSE_NONE) connection.error ??= Object.assign(closedError(), { cause });
     serving.cancel();
     sock._closed(connection);
   };

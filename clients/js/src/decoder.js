@@ -6,7 +6,7 @@
  * @module
  */
 
-import { EMPTY, strictTextOf } from './bytes.js';
+import { EMPTY, charsOf, strictTextOf } from './bytes.js';
 import { ErrInvalidMsg, ErrUnsupported } from './errors.js';
 import { VERSION } from './protocol.js';
 
@@ -45,9 +45,6 @@ const INCOMPLETE = {};
 
 /** Least memory to join pieces in, in bytes: so that many small ones are not copied often. */
 const JOIN_BYTES_MIN = 4096;
-
-/** @param {Uint8Array} bytes */
-const charsOf = (bytes) => String.fromCharCode(...bytes);
 
 /** @returns {Message} */
 export const blank = () => ({ t: '', id: '', name: '', wait: 0, load: 0, time: 0, code: 0, payload: EMPTY });

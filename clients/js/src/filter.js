@@ -10,15 +10,13 @@
  * @returns {boolean}
  */
 export const matches = (filter, topic) => {
-  if (filter === topic) return true;
-  // Topics that begin with `$` are asked for by name.
-  if (topic[0] == '$' && /^[+#]/.test(filter)) return false;
   const pattern = filter.split('/');
   const levels = topic.split('/');
-  const rest = pattern.at(-1) == '#';
-  if (rest) pattern.pop();
+  const missing = pattern.length - levels.length;
   return (
-    (rest ? pattern.length <= levels.length : pattern.length === levels.length) &&
-    pattern.every((wanted, index) => wanted == '+' || wanted === levels[index])
+    // Topics that begin with `$` are asked for by name.
+    !(topic[0] == '$' && /^[+#]/.test(filter)) &&
+    (!missing || (missing < 2 && pattern.at(-1) == '#')) &&
+    pattern.every((wanted, index) => wanted == '+' || wanted == '#' || wanted == levels[index])
   );
 };

@@ -89,8 +89,7 @@ export function connection(address, handlers, encoding) {
  */
 export const connect = (address, options) =>
   new Promise((resolve, reject) => {
-    const sock = Object.assign(new Sock(), options);
-    sock.open(address, (error) => (error ? reject(error) : resolve(sock)));
+    Object.assign(new Sock(), options).open(address, (error, sock) => (sock ? resolve(sock) : reject(error)));
   });
 
 /**

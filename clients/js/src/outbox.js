@@ -3,7 +3,7 @@
  * @module
  */
 
-import { EMPTY, concat, hex, latin1, toBytes, utf8 } from './bytes.js';
+import { EMPTY, charsOf, concat, hex, latin1, toBytes, utf8 } from './bytes.js';
 import { NAME_BYTES_MAX } from './protocol.js';
 
 /** Bytes of a batch over which it is sent at once: a larger frame saves nothing. */
@@ -33,7 +33,7 @@ export const outgoing = (t, id, name, fields, data, limit) => {
   const payload = data === false ? EMPTY : toBytes(data);
   atMost('name', nameBytes.length, NAME_BYTES_MAX);
   atMost('payload', payload.length, limit);
-  const head = t + id + (name === null ? '' : hex(nameBytes.length, 3) + String.fromCharCode(...nameBytes));
+  const head = t + id + (name === null ? '' : hex(nameBytes.length, 3) + charsOf(nameBytes));
   return {
     header: latin1(head + fields + (data === false ? '' : hex(payload.length, 8))),
     payload: payload.slice(),

@@ -16,7 +16,6 @@ import { createHub } from './hub.js';
 import { limit } from './limit.js';
 import { Parts } from './parts.js';
 import { protocol as protocols } from './protocol.js';
-import { collect } from './receiver.js';
 import { settings } from './settings.js';
 import { StreamRequest } from './stream_request.js';
 
@@ -91,7 +90,6 @@ export class Sock extends Emitter {
   /** Whether it was offered this time. */
   #offered = false;
   #openedAt = 0;
-  #graceMs = END_GRACE_MS;
   /** @type {Hub | null} */
   #hub = null;
 
@@ -175,15 +173,13 @@ export class Sock extends Emitter {
    */
   end(graceMs = END_GRACE_MS) {
     this.keepalive = false;
-    this.#graceMs = graceMs;
     this.#wake?.();
-    const opened = this.state == 'open';
-    if (!this.#connection) this.#finish();
-    else {
-      this.#become('ending');
-      if (opened) this.#connection.end(graceMs);
-      else if (this._calls.isIdle()) this.#connection.abort();
-    }
+    const connection = this.#connection;
+    if (!connection) return this.#finish();
+    this.#become('ending');
+    if (connection.handshaken || !this._calls.isIdle()) return connection.end(graceMs);
+    this.#offered = false;
+    connection.abort();
   }
 
   /**
@@ -382,12 +378,7 @@ export class Sock extends Emitter {
     try {
       if (hub) {
         connection.knowsCancel = true;
-        await hub._restore(
-          (op, value) =>
-            new Promise((resolve, reject) => {
-              this._calls.single(op, JSON.stringify(value), collect(this.payloadLimit, resolve, reject), connection);
-            }),
-        );
+        await hub._restore((op, value) => this._calls.whole(op, JSON.stringify(value), { retries: 0 }, connection));
       }
       if (connection == this.#connection) this.#opened(connection);
     } catch (error) {
@@ -402,7 +393,7 @@ export class Sock extends Emitter {
 
   /** @param {Connection} connection @internal */
   _closed(connection) {
-    if (connection !== this.#connection) return;
+    if (connection != this.#connection) return;
     const { error } = connection;
     const lasted = this.#openedAt && Date.now() - this.#openedAt + 1;
     this.#connection = this.ws = null;
@@ -414,7 +405,7 @@ export class Sock extends Emitter {
       this.#offer = true;
     }
     const kept = this.keepalive;
-    if (kept) this.#rest(this.#backOff(lasted, error === ErrTimeout));
+    if (kept) this.#rest(this.#backOff(lasted, error == ErrTimeout));
     else this.#finish(error);
     if (connection.handshaken || !kept) this.emit('close', error);
   }
@@ -426,7 +417,7 @@ export class Sock extends Emitter {
     this.#openedAt = Date.now();
     if (!ending) this.#become('open');
     this._calls.flush(connection);
-    if (ending) connection.end(this.#graceMs);
+    if (ending) connection.end(END_GRACE_MS);
     this.#tell(null);
     this.emit('open', this);
   }
@@ -450,7 +441,7 @@ export class Sock extends Emitter {
   #rest(ms) {
     this.#become('waiting');
     const { addEventListener, removeEventListener, navigator } = /** @type {any} */ (globalThis);
-    const away = navigator?.onLine === false && addEventListener && !/\/\/(localhost|127|\[)/.test(this.#address);
+    const away = navigator?.onLine == false && !/\/\/(localhost|127|\[)/.test(this.#address);
     const again = () => {
       this.#wake?.();
       if (this.keepalive) this.#dial(this.#offer);

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 
-import gotalk from '../src/node.js';
+import gotalk from './support/library.js';
 import { listenWs, pair } from './support/peer.js';
 
 async function talk(t, options) {

@@ -17,8 +17,8 @@ const event = (sock, name) => new Promise((resolve) => sock.once(name, resolve))
  */
 function fakeDials(t) {
   const wires = [];
-  dialers.fake = (address) => {
-    const wire = { address, readyState: 0, protocol: 'switchboard.1', bufferedAmount: 0 };
+  dialers.fake = dialers.wsfake = (address, protocols) => {
+    const wire = { address, protocols, readyState: 0, protocol: 'switchboard.1', bufferedAmount: 0 };
     const peer = new Peer({ send: (bytes) => wire.onmessage?.({ data: Buffer.from(bytes) }) });
     wire.peer = peer;
     wire.send = (data) => peer.received(Buffer.from(data));
@@ -35,7 +35,7 @@ function fakeDials(t) {
     wires.push(wire);
     return wire;
   };
-  t.after(() => delete dialers.fake);
+  t.after(() => delete dialers.fake && delete dialers.wsfake);
   return wires;
 }
 
@@ -170,6 +170,19 @@ test('end during a rest, while connecting, and with something waiting', async (t
   peer.send({ t: 'R', id: (await peer.next('r')).id, payload: '1' });
   assert.equal(await answer, 1);
   assert.equal(waiting.state, 'closed');
+});
+
+test('an end while connecting is no reason to try without the sub-protocol', (t) => {
+  const wires = fakeDials(t);
+  const sock = gotalk.connection('wsfake://x', new gotalk.Handlers());
+  assert.deepEqual(wires[0].protocols, ['switchboard.1']);
+  sock.end();
+  assert.equal(sock.state, 'closed');
+  const other = gotalk.connection('wsfake://x', new gotalk.Handlers());
+  wires[1].cut();
+  assert.deepEqual(wires[2].protocols, []);
+  other.end();
+  assert.equal(wires.length, 3);
 });
 
 test('open tells once whether it worked', async (t) => {

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 
-import gotalk from '../src/gotalk.js';
+import gotalk from './support/library.js';
 import { pair } from './support/peer.js';
 
 async function talk(t, options) {

@@ -12,7 +12,7 @@ import test from 'node:test';
 
 import { WebSocketServer } from 'ws';
 
-import gotalk from '../src/node.js';
+import gotalk from './support/library.js';
 
 const FOLDER = new URL('../../../core/wire/tests/vectors/', import.meta.url);
 
@@ -178,6 +178,7 @@ const PROGRAMS = {
     assert.equal(await closed(s), gotalk.ErrInvalidMsg);
   },
   async ws_js_version_before_open(s) {
+    await new Promise((resolve) => s.once('open', resolve));
     s.end();
   },
 };
