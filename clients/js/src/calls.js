@@ -33,6 +33,8 @@ const CALLS_MAX = 10_000;
 /** The least rest before a request is made again, in milliseconds; it doubles with each. */
 const REST_MS = 50;
 
+/** @typedef {ReturnType<typeof createCalls>} Calls */
+
 /** @param {import('./sock.js').Sock} sock */
 export const createCalls = (sock) => {
   /** @type {Map<string, Call>} */

@@ -74,7 +74,7 @@ export class Sock extends Emitter {
   state = 'new';
   /** Operations whose callers are described. @type {Set<string>} @internal */
   _described = new Set();
-  /** @internal */
+  /** @type {import('./calls.js').Calls} @internal */
   _calls = createCalls(this);
 
   #address = '';
@@ -330,7 +330,7 @@ export class Sock extends Emitter {
     this.#connection?.stopHeart();
   }
 
-  /** The hub at the other end; only for a connection to one. */
+  /** The hub at the other end; only for a connection to one. @returns {Hub} */
   get hub() {
     if (this.#connection) this.#connection.knowsCancel = true;
     return (this.#hub ??= createHub(this));
