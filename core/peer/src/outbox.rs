@@ -47,7 +47,10 @@ struct State {
     open: bool,
     segments: VecDeque<Bytes>,
     tail: BytesMut,
+    /// Wakes the driver, which has found nothing to take.
     driver: Option<Waker>,
+    /// The driver is at work, and takes what comes before it rests: waking it would only have it turn once more.
+    attended: bool,
     waiting_drivers: Vec<Waker>,
 }
 
@@ -59,6 +62,7 @@ impl Outbox {
                 segments: VecDeque::new(),
                 tail: BytesMut::new(),
                 driver: None,
+                attended: true,
                 waiting_drivers: Vec::new(),
             }),
             queued: AtomicUsize::new(0),
@@ -108,7 +112,7 @@ impl Outbox {
         }
         let added = put(&mut state)?;
         self.queued.fetch_add(added, Ordering::Relaxed);
-        let driver = state.driver.take();
+        let driver = if state.attended { None } else { state.driver.take() };
         drop(state);
         if let Some(driver) = driver {
             cork::wake(driver);
@@ -116,10 +120,16 @@ impl Outbox {
         Ok(())
     }
 
+    /// The driver is at work: it will call [`Self::take`] until that finds nothing, so no push need wake it before.
+    pub(crate) fn attend(&self) {
+        self.state.lock().attended = true;
+    }
+
     /// Moves everything that waits into `into`. If there is nothing, the driver is woken by the next push.
     pub(crate) fn take(&self, into: &mut VecDeque<Bytes>, cx: &Context<'_>) -> bool {
         let mut state = self.state.lock();
         if state.segments.is_empty() && state.tail.is_empty() {
+            state.attended = false;
             match &state.driver {
                 Some(waker) if waker.will_wake(cx.waker()) => {}
                 _ => state.driver = Some(cx.waker().clone()),

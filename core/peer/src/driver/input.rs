@@ -133,6 +133,11 @@ impl<T: Transport> Driver<T> {
 
     /// Hands on every whole message that was read. True if there was one.
     fn work_through(&mut self, cx: &mut Context<'_>) -> Result<bool, CloseReason> {
+        if self.input.buffer.is_empty() {
+            return Ok(false);
+        }
+        // What is answered on the spot is written by this very round.
+        self.connection.outbox.attend();
         let limits = &self.connection.options.limits;
         let bounds = Bounds {
             payload_bytes_max: limits.payload_bytes_max,
