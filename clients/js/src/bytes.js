@@ -31,6 +31,20 @@ export const textOf = (bytes) => lenient.decode(bytes);
 export const strictTextOf = (bytes) => strict.decode(bytes);
 
 /**
+ * A JSON value; or the text, if it is none.
+ * @param {Uint8Array} bytes
+ * @returns {any}
+ */
+export const jsonOrText = (bytes) => {
+  const text = textOf(bytes);
+  try {
+    return text ? JSON.parse(text) : null;
+  } catch {
+    return text;
+  }
+};
+
+/**
  * The bytes of anything that can be sent. Those of a buffer are shared with it.
  * @param {unknown} data a {@link Data}
  * @returns {Uint8Array}

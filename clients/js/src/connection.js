@@ -6,7 +6,7 @@
  */
 
 import { hex, latin1, textOf, toBytes } from './bytes.js';
-import { blank, createDecoder } from './decoder.js';
+import { createDecoder } from './decoder.js';
 import { ErrInvalidMsg, ErrTimeout, closedError, errorOfCode, report } from './errors.js';
 import { createOutbox, outgoing } from './outbox.js';
 import { CANCEL, CLOSE_ERROR, CLOSE_NORMAL, SUBPROTOCOL, VERSION } from './protocol.js';

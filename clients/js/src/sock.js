@@ -4,7 +4,7 @@
  */
 
 import { createBackOff } from './back_off.js';
-import { hex, textOf, toBytes } from './bytes.js';
+import { hex, jsonOrText, textOf, toBytes } from './bytes.js';
 import { createCalls } from './calls.js';
 import { createConnection } from './connection.js';
 import { blank } from './decoder.js';
@@ -369,7 +369,7 @@ export class Sock extends Emitter {
   _notified(name, payload) {
     const { _notifications: entries } = this.handlers;
     const entry = this.#hub?._deliver(name, payload) ? entries.get(name) : find(entries, name);
-    if (entry) guarded(() => entry.handler(entry.kind == 'json' ? valueOf(payload) : payload, name));
+    if (entry) guarded(() => entry.handler(entry.kind == 'json' ? jsonOrText(payload) : payload, name));
   }
 
   /** @param {Connection} connection whose handshake is done @internal */
@@ -475,20 +475,6 @@ export class Sock extends Emitter {
     this.emit('state', state);
   }
 }
-
-/**
- * A JSON value; or the text, if it is none.
- * @param {Uint8Array} payload
- */
-const valueOf = (payload) => {
-  const text = textOf(payload);
-  try {
-    return text ? JSON.parse(text) : null;
-  } catch {
-    return text;
-  }
-};
-
 
 /**
  * @template T
