@@ -5,25 +5,6 @@ use bytes::{Buf, BufMut, Bytes, BytesMut};
 /// The size before each payload, in bytes.
 pub const HEADER_BYTES: usize = 4;
 
-/// The longest payload which [`Bounds::default`] accepts, in bytes (64 MiB), as for gotalk.
-pub const PAYLOAD_BYTES_MAX_DEFAULT: usize = crate::gotalk::PAYLOAD_BYTES_MAX_DEFAULT;
-
-/// What a reader accepts; its field is what [`decode`] takes.
-#[derive(Debug, Copy, Clone, PartialEq, Eq)]
-pub struct Bounds {
-    /// Longest payload, in bytes.
-    pub payload_bytes_max: usize,
-}
-
-impl Default for Bounds {
-    /// Payloads of up to 64 MiB.
-    fn default() -> Self {
-        Bounds {
-            payload_bytes_max: PAYLOAD_BYTES_MAX_DEFAULT,
-        }
-    }
-}
-
 /// The other side announced a payload beyond the bound. The stream cannot be understood beyond this point.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("payload of {size} bytes exceeds the limit of {max}")]
