@@ -42,8 +42,10 @@
 mod absences;
 mod call;
 mod config;
+mod declaration;
 mod filter;
 mod hub;
+mod media_type;
 mod message;
 pub mod names;
 mod operations;
@@ -62,8 +64,10 @@ mod tree;
 
 pub use call::{Call, Caller, Responder};
 pub use config::HubConfig;
+pub use declaration::Declaration;
 pub use filter::Filter;
 pub use hub::Hub;
+pub use media_type::{MEDIA_TYPE_BYTES_MAX, MediaType, MediaTypeError};
 pub use message::{CONTENT_TYPE, HEADER_BYTES_MAX, HEADERS_MAX, MESSAGE_OVERHEAD_BYTES, Message, Publish};
 pub use names::{Account, NameError};
 pub use operations::{
@@ -76,7 +80,7 @@ pub use policy::{
 };
 pub use publishing::Published;
 pub use retained::RetainedLimits;
-pub use session::{Session, SessionId, SessionInfo};
+pub use session::{Found, Session, SessionId, SessionInfo};
 pub use stats::Stats;
 pub use subscription::{BLOCKED_PUBLISHERS_MAX, Closed, Deliveries, Delivery, Sink, SubscriptionId};
 pub use switchboard_peer::{Body, ErrorKind, Fault, Replier};

@@ -12,8 +12,11 @@ use serde::Serialize;
 use switchboard_peer::{Body, ErrorKind, Fault, Replier};
 
 use crate::call::{Call, Caller, Responder};
+use crate::declaration::Declaration;
 use crate::hub::HubInner;
+use crate::media_type::MediaType;
 use crate::requests;
+use crate::responders::Offer;
 use crate::session::SessionId;
 
 mod ops;
@@ -31,6 +34,9 @@ pub use whoami::WhoAmI;
 
 /// How long to wait for a hub that is going down: about what a restart takes.
 const STOPPING_RETRY_WAIT: Duration = Duration::from_secs(1);
+
+/// Whether an operation changes nothing: see [`Declaration::safe`].
+const SAFE: bool = true;
 
 /// One of the hub's own operations.
 struct Own {
@@ -51,20 +57,27 @@ enum Answer {
 /// Enters the hub's own operations into its table.
 pub(crate) fn register(hub: &Arc<HubInner>) {
     let all = [
-        (requests::WHOAMI, Answer::Now(whoami::answer)),
-        (requests::OPS, Answer::Now(ops::answer)),
-        (requests::SESSIONS, Answer::Now(sessions::answer)),
-        (requests::STATS, Answer::Now(stats::answer)),
-        (requests::PUBLISH, Answer::Later(publish::answer)),
+        (requests::WHOAMI, SAFE, Answer::Now(whoami::answer)),
+        (requests::OPS, SAFE, Answer::Now(ops::answer)),
+        (requests::SESSIONS, SAFE, Answer::Now(sessions::answer)),
+        (requests::STATS, SAFE, Answer::Now(stats::answer)),
+        (requests::PUBLISH, !SAFE, Answer::Later(publish::answer)),
     ];
-    for (name, answer) in all {
+    for (name, safe, answer) in all {
         let own = Own {
             hub: Arc::downgrade(hub),
             answer,
         };
+        let offer = Offer {
+            responder: Arc::new(own),
+            declaration: Declaration {
+                safe,
+                result_type: Some(MediaType::JSON),
+            },
+        };
         let entered = hub
             .responders
-            .insert(ByteString::from_static(name), SessionId::HUB, Arc::new(own), 1);
+            .insert(ByteString::from_static(name), SessionId::HUB, offer, 1);
         debug_assert!(entered.is_ok(), "a new table has room for {name}");
     }
 }

@@ -14,7 +14,9 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use switchboard_peer::Fault;
 
+use crate::declaration::Declaration;
 use crate::filter::Filter;
+use crate::media_type::MediaType;
 use crate::message::Publish;
 use crate::names;
 use crate::operations::{PAGE_MAX, PageRequest};
@@ -71,6 +73,22 @@ pub struct ServeRequest {
     /// Whether to be told with each request who calls.
     #[serde(default)]
     pub caller: bool,
+    /// Whether calls change nothing: see [`Declaration::safe`].
+    #[serde(default)]
+    pub safe: bool,
+    /// What the results are: see [`Declaration::result_type`].
+    #[serde(default, deserialize_with = "media_type")]
+    pub result_type: Option<MediaType>,
+}
+
+impl ServeRequest {
+    /// What it says of the operations.
+    pub fn declaration(&self) -> Declaration {
+        Declaration {
+            safe: self.safe,
+            result_type: self.result_type.clone(),
+        }
+    }
 }
 
 /// `hub.unserve`: which operations the connection answers no more.
@@ -277,6 +295,12 @@ fn check_list(operation: &str, field: &str, list: &[String]) -> Result<(), Fault
 fn policy<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Policy>, D::Error> {
     let word = Option::<String>::deserialize(deserializer)?;
     word.map(|word| word.parse().map_err(serde::de::Error::custom))
+        .transpose()
+}
+
+fn media_type<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<MediaType>, D::Error> {
+    let text = Option::<String>::deserialize(deserializer)?;
+    text.map(|text| MediaType::parse(&text).map_err(serde::de::Error::custom))
         .transpose()
 }
 

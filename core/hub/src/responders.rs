@@ -8,6 +8,8 @@ use bytestring::ByteString;
 use switchboard_peer::InUse;
 
 use crate::call::Responder;
+use crate::declaration::Declaration;
+use crate::media_type::MediaType;
 use crate::session::SessionId;
 use crate::shards::Shards;
 
@@ -21,6 +23,8 @@ pub(crate) struct Responders {
 #[derive(Debug, Default)]
 struct Operation {
     stations: Vec<Station>,
+    /// What all of them say.
+    declaration: Declaration,
     calls: AtomicU64,
     /// Where the search for the least loaded begins, so that equals take turns.
     turn: AtomicUsize,
@@ -29,8 +33,25 @@ struct Operation {
 /// One responder of one operation.
 struct Station {
     session: SessionId,
-    responder: Arc<dyn Responder>,
+    offer: Offer,
     in_flight: Arc<AtomicUsize>,
+}
+
+/// Who answers, and what it says of that.
+pub(crate) struct Offer {
+    pub(crate) responder: Arc<dyn Responder>,
+    pub(crate) declaration: Declaration,
+}
+
+/// The responder that gets a call.
+pub(crate) struct Chosen {
+    pub(crate) responder: Arc<dyn Responder>,
+    /// The call's place in the count of those in flight.
+    pub(crate) in_use: InUse,
+    /// Whether the operation is safe, whoever answers.
+    pub(crate) safe: bool,
+    /// What this responder says its results are.
+    pub(crate) result_type: Option<MediaType>,
 }
 
 impl fmt::Debug for Station {
@@ -49,6 +70,7 @@ pub(crate) struct Crowded;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct OperationUsage {
     pub(crate) name: ByteString,
+    pub(crate) declaration: Declaration,
     pub(crate) responders: usize,
     pub(crate) calls: u64,
     pub(crate) in_flight: usize,
@@ -67,12 +89,12 @@ impl Responders {
         &self,
         operation: ByteString,
         session: SessionId,
-        responder: Arc<dyn Responder>,
+        offer: Offer,
         max: usize,
     ) -> Result<(), Crowded> {
         let station = Station {
             session,
-            responder,
+            offer,
             in_flight: Arc::default(),
         };
         let mut shard = self.operations.of(&operation).write();
@@ -80,6 +102,7 @@ impl Responders {
             shard.insert(
                 operation,
                 Operation {
+                    declaration: station.offer.declaration.clone(),
                     stations: vec![station],
                     ..Operation::default()
                 },
@@ -88,6 +111,7 @@ impl Responders {
         };
         if let Some(old) = present.stations.iter_mut().find(|old| old.session == session) {
             let old = std::mem::replace(old, station);
+            present.declare();
             // A responder is foreign code, its end too: not under the lock.
             drop(shard);
             drop(old);
@@ -96,6 +120,7 @@ impl Responders {
             return Err(Crowded);
         } else {
             present.stations.push(station);
+            present.declare();
         }
         Ok(())
     }
@@ -118,19 +143,26 @@ impl Responders {
         let last = present.stations.is_empty();
         if last {
             shard.remove(operation);
+        } else {
+            present.declare();
         }
         drop(shard);
         drop(station);
         last
     }
 
-    /// The responder that gets the next call, and that call's place in the count of those in flight.
-    pub(crate) fn choose(&self, operation: &str) -> Option<(Arc<dyn Responder>, InUse)> {
+    /// The responder that gets the next call.
+    pub(crate) fn choose(&self, operation: &str) -> Option<Chosen> {
         let shard = self.operations.of(operation).read();
         let present = shard.get(operation)?;
         let station = present.least_loaded()?;
         present.calls.fetch_add(1, Ordering::Relaxed);
-        Some((Arc::clone(&station.responder), InUse::new(&station.in_flight)))
+        Some(Chosen {
+            responder: Arc::clone(&station.offer.responder),
+            in_use: InUse::new(&station.in_flight),
+            safe: present.declaration.safe,
+            result_type: station.offer.declaration.result_type.clone(),
+        })
     }
 
     /// How many operations there are.
@@ -146,6 +178,7 @@ impl Responders {
             let wanted = shard.iter().filter(|(name, _)| wanted(name));
             all.extend(wanted.map(|(name, operation)| OperationUsage {
                 name: name.clone(),
+                declaration: operation.declaration.clone(),
                 responders: operation.stations.len(),
                 calls: operation.calls.load(Ordering::Relaxed),
                 in_flight: operation.stations.iter().map(Station::in_flight).sum(),
@@ -156,6 +189,12 @@ impl Responders {
 }
 
 impl Operation {
+    /// Finds out again what all responders say.
+    fn declare(&mut self) {
+        let all = self.stations.iter().map(|station| &station.offer.declaration);
+        self.declaration = Declaration::common(all);
+    }
+
     /// The one with the fewest calls in flight; among equals the one that says it is least loaded; among equals again
     /// each in turn. Two callers that look at the same moment may both find the same one: the next call evens it out.
     fn least_loaded(&self) -> Option<&Station> {
@@ -172,8 +211,8 @@ impl Operation {
             // The load is asked for only where it decides.
             let better = candidate < in_flight
                 || candidate == in_flight && {
-                    let known = *load.get_or_insert_with(|| best.responder.load());
-                    station.responder.load() < known
+                    let known = *load.get_or_insert_with(|| best.offer.responder.load());
+                    station.offer.responder.load() < known
                 };
             if better {
                 (best, in_flight, load) = (station, candidate, None);
@@ -211,6 +250,13 @@ mod tests {
         }
     }
 
+    fn offer(responder: Arc<dyn Responder>) -> Offer {
+        Offer {
+            responder,
+            declaration: Declaration::default(),
+        }
+    }
+
     fn table(loads: &[u16]) -> (Responders, Vec<Arc<Loaded>>) {
         let table = Responders::new();
         let responders: Vec<_> = loads
@@ -220,7 +266,7 @@ mod tests {
         for (number, responder) in responders.iter().enumerate() {
             let session = SessionId::new(number as u64 + 1);
             table
-                .insert("op".into(), session, Arc::clone(responder) as _, MAX)
+                .insert("op".into(), session, offer(Arc::clone(responder) as _), MAX)
                 .unwrap();
         }
         (table, responders)
@@ -228,8 +274,10 @@ mod tests {
 
     /// Chooses, and tells which of the responders it was.
     fn choose(table: &Responders, responders: &[Arc<Loaded>]) -> (usize, InUse) {
-        let (chosen, in_use) = table.choose("op").unwrap();
-        let chosen = Arc::as_ptr(&chosen).cast::<()>();
+        let Chosen {
+            responder, in_use, ..
+        } = table.choose("op").unwrap();
+        let chosen = Arc::as_ptr(&responder).cast::<()>();
         let place = responders
             .iter()
             .position(|responder| Arc::as_ptr(responder).cast() == chosen);
@@ -275,6 +323,7 @@ mod tests {
         let usage = table.usage(|_| true);
         let expected = OperationUsage {
             name: "op".into(),
+            declaration: Declaration::default(),
             responders: 3,
             calls: 90,
             in_flight: 0,
@@ -297,7 +346,7 @@ mod tests {
     #[test]
     fn a_session_has_one_place_in_an_operation_and_places_are_bounded() {
         let (table, _) = table(&[0; MAX]);
-        let another = || Arc::new(Loaded(AtomicU16::new(0))) as Arc<dyn Responder>;
+        let another = || offer(Arc::new(Loaded(AtomicU16::new(0))));
         assert_eq!(
             table.insert("op".into(), SessionId::new(99), another(), MAX),
             Err(Crowded)
@@ -307,6 +356,44 @@ mod tests {
             Ok(())
         );
         assert_eq!(table.usage(|_| true)[0].responders, MAX);
+    }
+
+    #[test]
+    fn an_operation_is_safe_only_if_all_say_so_and_each_has_its_own_type() {
+        let table = Responders::new();
+        let enter = |session, safe, result_type: &str| {
+            let declaration = Declaration {
+                safe,
+                result_type: MediaType::parse(result_type).ok(),
+            };
+            let offer = Offer {
+                declaration,
+                ..offer(Arc::new(|_, _| {}))
+            };
+            table
+                .insert("op".into(), SessionId::new(session), offer, MAX)
+                .unwrap();
+        };
+        let said = || {
+            let Declaration { safe, result_type } = table.usage(|_| true).remove(0).declaration;
+            let chosen = table.choose("op").unwrap();
+            assert_eq!(chosen.safe, safe);
+            (safe, result_type.map(|known| known.to_string()))
+        };
+        enter(1, true, "a/b");
+        assert_eq!(said(), (true, Some("a/b".into())));
+        enter(2, false, "a/c");
+        assert_eq!(said(), (false, None));
+        let types: Vec<_> = (0..2)
+            .filter_map(|_| table.choose("op").unwrap().result_type)
+            .collect();
+        assert_eq!(types.len(), 2, "each responder's own: {types:?}");
+        assert_ne!(types[0], types[1]);
+        enter(2, true, "a/b");
+        assert_eq!(said(), (true, Some("a/b".into())), "it changed its mind");
+        enter(2, false, "a/b");
+        table.remove("op", SessionId::new(2));
+        assert_eq!(said(), (true, Some("a/b".into())), "it left");
     }
 
     #[test]
@@ -324,7 +411,7 @@ mod tests {
                 for _ in 0..500 {
                     table.remove("op", SessionId::new(1));
                     table
-                        .insert("op".into(), SessionId::new(1), Arc::new(|_, _| {}), MAX)
+                        .insert("op".into(), SessionId::new(1), offer(Arc::new(|_, _| {})), MAX)
                         .unwrap();
                 }
             });

@@ -20,8 +20,10 @@ use switchboard_peer::{Body, ErrorKind, Fault, Replier};
 use tokio::time::Instant;
 
 use crate::call::{Call, Caller, Responder};
+use crate::declaration::Declaration;
 use crate::filter::Filter;
 use crate::hub::HubInner;
+use crate::media_type::MediaType;
 use crate::message::Publish;
 use crate::names::{self, Account};
 use crate::operations::{OperationPage, PageRequest, SessionPage, WhoAmI};
@@ -29,6 +31,7 @@ use crate::permissions::{Permissions, Verb};
 use crate::policy::{Policy, QueueLimits};
 use crate::publishing::Published;
 use crate::requests::LoginRequest;
+use crate::responders::{Chosen, Offer};
 use crate::stats::{Counters, Stats};
 use crate::subscription::{self, Closed, Deliveries, Queue, Sink, SubscriptionId};
 
@@ -201,30 +204,33 @@ impl Session {
     /// The answer may come before this returns, or later from any thread. Without a deadline the hub's
     /// [`call_timeout`](crate::HubConfig::call_timeout) counts from now, unless the body is a stream. All that can go wrong is a fault to `reply`:
     /// unknown, denied and invalid as Errors; a responder that is gone as Retry.
-    pub fn call(&self, operation: ByteString, body: Body, deadline: Option<Instant>, mut reply: Replier) {
-        Counters::add(&self.hub.counters.calls, 1);
-        if let Err(fault) = self.check_call(&operation) {
-            return reply.fault(fault);
+    pub fn call(&self, operation: ByteString, body: Body, deadline: Option<Instant>, reply: Replier) {
+        match self.find(operation) {
+            Ok(found) => found.call(body, deadline, reply),
+            Err(fault) => reply.fault(fault),
         }
-        let Some((responder, in_use)) = self.hub.responders.choose(&operation) else {
-            return reply.fault(self.nobody_serves(&operation));
-        };
-        reply.hold(in_use);
-        let deadline = deadline.or_else(|| self.default_deadline(&body));
-        let caller = Caller {
-            session: self.core.id,
-            info: Arc::clone(&self.core.info),
-        };
-        let name = operation.clone();
-        let call = Call {
-            operation,
-            body,
-            caller,
-            deadline,
-        };
-        // A replier that a panic drops tells its caller so.
-        if catch_unwind(AssertUnwindSafe(|| responder.respond(call, reply))).is_err() {
-            tracing::error!(operation = &*name, "the responder panicked");
+    }
+
+    /// Finds who answers a call of this operation, for those who want to know what it says before they
+    /// [make](Found::call) the call.
+    ///
+    /// # Errors
+    /// Unknown, denied and invalid as Errors; Retry if whoever served it was lost a moment ago.
+    pub fn find(&self, operation: ByteString) -> Result<Found<'_>, Fault> {
+        let chosen = self.check_call(&operation).and_then(|()| {
+            let chosen = self.hub.responders.choose(&operation);
+            chosen.ok_or_else(|| self.nobody_serves(&operation))
+        });
+        match chosen {
+            Ok(chosen) => Ok(Found {
+                session: self,
+                operation,
+                chosen,
+            }),
+            Err(fault) => {
+                Counters::add(&self.hub.counters.calls, 1);
+                Err(fault)
+            }
         }
     }
 
@@ -259,6 +265,19 @@ impl Session {
     /// Invalid for an illegal name, denied for a reserved one, too large when the session serves as many as it may;
     /// Retry when the operation has as many responders as it may.
     pub fn serve(&self, operation: &str, responder: Arc<dyn Responder>) -> Result<(), Fault> {
+        self.serve_declared(operation, responder, Declaration::default())
+    }
+
+    /// The same, saying something of the operation. Serving it again replaces that too.
+    ///
+    /// # Errors
+    /// As [`Self::serve`].
+    pub fn serve_declared(
+        &self,
+        operation: &str,
+        responder: Arc<dyn Responder>,
+        declaration: Declaration,
+    ) -> Result<(), Fault> {
         names::check_operation(operation)?;
         self.core.permissions.check(Verb::Serve, operation)?;
         let mut state = self.core.state.lock();
@@ -276,9 +295,13 @@ impl Session {
         // Copied: what lives long must not keep a read buffer alive.
         let name = ByteString::from(operation);
         let max = config.responders_per_operation_max;
+        let offer = Offer {
+            responder,
+            declaration,
+        };
         self.hub
             .responders
-            .insert(name.clone(), self.core.id, responder, max)
+            .insert(name.clone(), self.core.id, offer, max)
             .map_err(|_| {
                 Fault::retry(
                     FULL_RETRY_WAIT,
@@ -449,6 +472,61 @@ impl Session {
             sink.close(Closed::Session);
         }
         self.hub.forget(self.core.id);
+    }
+}
+
+/// Who answers a call that is not made yet. Its place among the calls in flight is taken already.
+#[must_use = "a call is made by `Found::call`"]
+pub struct Found<'a> {
+    session: &'a Session,
+    operation: ByteString,
+    chosen: Chosen,
+}
+
+impl Found<'_> {
+    /// Whether all who serve the operation say that calls change nothing: see [`Declaration::safe`].
+    pub fn is_safe(&self) -> bool {
+        self.chosen.safe
+    }
+
+    /// What the one who answers says that its results are.
+    pub fn result_type(&self) -> Option<&MediaType> {
+        self.chosen.result_type.as_ref()
+    }
+
+    /// Makes the call: see [`Session::call`].
+    pub fn call(self, body: Body, deadline: Option<Instant>, mut reply: Replier) {
+        let Self {
+            session,
+            operation,
+            chosen,
+        } = self;
+        Counters::add(&session.hub.counters.calls, 1);
+        reply.hold(chosen.in_use);
+        let deadline = deadline.or_else(|| session.default_deadline(&body));
+        let caller = Caller {
+            session: session.core.id,
+            info: Arc::clone(&session.core.info),
+        };
+        let name = operation.clone();
+        let call = Call {
+            operation,
+            body,
+            caller,
+            deadline,
+        };
+        // A replier that a panic drops tells its caller so.
+        if catch_unwind(AssertUnwindSafe(|| chosen.responder.respond(call, reply))).is_err() {
+            tracing::error!(operation = &*name, "the responder panicked");
+        }
+    }
+}
+
+impl fmt::Debug for Found<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Found")
+            .field("operation", &self.operation)
+            .finish_non_exhaustive()
     }
 }
 

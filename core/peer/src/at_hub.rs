@@ -113,7 +113,7 @@ impl<'a> AtHub<'a> {
     /// connection: ask for it with the first operations, or not at all. Operations added later get it too.
     ///
     /// # Errors
-    /// An Error if the account may not serve one of them, or too many are served.
+    /// An Error if the account may not serve one of them, too many are served, or the type of their results is none.
     pub async fn serve(&self, operations: &[impl AsRef<str>], options: ServeOptions) -> Result<(), Fault> {
         let described = &self.peer.connection().callers_described;
         let caller = options.caller || described.load(Ordering::Relaxed);
@@ -123,7 +123,13 @@ impl<'a> AtHub<'a> {
         }
         for ops in operations.chunks(LIST_MAX) {
             let ops = texts(ops);
-            self.tell(SERVE, &ServeRequest { ops, caller }).await?;
+            let request = ServeRequest {
+                ops,
+                caller,
+                safe: options.safe,
+                result_type: options.result_type.as_deref(),
+            };
+            self.tell(SERVE, &request).await?;
         }
         Ok(())
     }

@@ -44,6 +44,12 @@ async fn what_concerns_the_connection_is_said_as_the_hub_reads_it() {
     let hub = peer.at_hub();
     hub.login(&Login::account("lamp").token("t")).await.unwrap();
     hub.serve(&["a", "b"], ServeOptions::default()).await.unwrap();
+    let declared = ServeOptions {
+        safe: true,
+        result_type: Some("text/plain".into()),
+        ..ServeOptions::default()
+    };
+    hub.serve(&["c"], declared).await.unwrap();
     hub.unserve(&["a"]).await.unwrap();
     hub.subscribe(&["x/+"], None).await.unwrap();
     hub.subscribe(&["y/#".to_owned()], Some(DeliveryPolicy::Latest))
@@ -53,6 +59,10 @@ async fn what_concerns_the_connection_is_said_as_the_hub_reads_it() {
     for (operation, request) in [
         ("hub.login", json!({"account": "lamp", "token": "t"})),
         ("hub.serve", json!({"ops": ["a", "b"]})),
+        (
+            "hub.serve",
+            json!({"ops": ["c"], "safe": true, "result_type": "text/plain"}),
+        ),
         ("hub.unserve", json!({"ops": ["a"]})),
         ("hub.subscribe", json!({"topics": ["x/+"]})),
         ("hub.subscribe", json!({"topics": ["y/#"], "policy": "latest"})),
@@ -240,7 +250,10 @@ async fn callers_are_described_from_the_first_request_on() {
         async { Ok(Bytes::new()) }
     }));
     let (peer, _hub) = pair(here, eager_hub()).await;
-    let caller = ServeOptions { caller: true };
+    let caller = ServeOptions {
+        caller: true,
+        ..ServeOptions::default()
+    };
     peer.at_hub().serve(&["who"], caller).await.unwrap();
     let ann = Some("ann".to_owned());
     assert_eq!(told.recv().await, Some((ann, true, Bytes::from("hello"))));

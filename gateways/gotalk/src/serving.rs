@@ -22,7 +22,9 @@ pub(crate) struct Serving {
 
 impl Party {
     pub(crate) fn serve(&self, body: &[u8], peer: &Peer) -> Result<Bytes, Fault> {
-        let ServeRequest { ops, caller } = parse(SERVE, body)?;
+        let request: ServeRequest = parse(SERVE, body)?;
+        let declaration = request.declaration();
+        let ServeRequest { ops, caller, .. } = request;
         if caller {
             peer.set_knows_cancel();
         }
@@ -30,7 +32,12 @@ impl Party {
             peer: peer.clone(),
             caller,
         });
-        self.serving.lock().begin(&self.session, ops, &served)?;
+        let begin = |operation: &str| {
+            let served = Arc::clone(&served) as _;
+            self.session
+                .serve_declared(operation, served, declaration.clone())
+        };
+        self.serving.lock().begin(&self.session, ops, begin)?;
         Ok(DONE)
     }
 
@@ -49,19 +56,19 @@ impl Party {
 }
 
 impl Serving {
-    /// Serves all of `operations`, or changes nothing.
+    /// Serves all of `operations` by `serve`, or changes nothing.
     fn begin(
         &mut self,
         session: &Session,
         operations: Vec<String>,
-        served: &Arc<Served>,
+        serve: impl Fn(&str) -> Result<(), Fault>,
     ) -> Result<(), Fault> {
         // New ones first: those that are served already have their place, and cannot be refused.
         let (again, new): (Vec<_>, Vec<_>) = operations
             .into_iter()
             .partition(|operation| self.operations.contains(operation));
         for (count, operation) in new.iter().enumerate() {
-            if let Err(fault) = session.serve(operation, Arc::clone(served) as _) {
+            if let Err(fault) = serve(operation) {
                 for operation in new.iter().take(count) {
                     session.unserve(operation);
                 }
@@ -69,7 +76,7 @@ impl Serving {
             }
         }
         for operation in &again {
-            session.serve(operation, Arc::clone(served) as _)?;
+            serve(operation)?;
         }
         self.operations.extend(new);
         Ok(())

@@ -5,14 +5,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use bytestring::ByteString;
 use hyper::body::Incoming;
-use hyper::header::{CONTENT_TYPE, HeaderValue};
+use hyper::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue};
 use hyper::{Method, Request, Response, Version};
 use switchboard_hub::names::is_reserved_operation;
-use switchboard_hub::{Body, ErrorKind, Fault, Replier, requests};
+use switchboard_hub::{Body, ErrorKind, Fault, MediaType, Replier, requests};
 use switchboard_peer::PartReceiver;
 use tokio::time::{Instant, timeout_at};
 
-use crate::answer::{self, Answer, AnswerBody, JSON, ResultStream};
+use crate::answer::{self, Answer, AnswerBody, ResultStream};
 use crate::exchange::Exchange;
 use crate::problem::Problem;
 use crate::query::{WAIT_MAX, duration, parameters, percent_decoded};
@@ -21,15 +21,6 @@ use crate::visitor::Visitor;
 
 /// What begins the path of a call.
 pub(crate) const PREFIX: &str = "/call/";
-
-/// Operations that change nothing, and so can be called by GET. Others would have to say so themselves, for which the
-/// hub has no word yet.
-const SAFE_OPERATIONS: [&str; 4] = [
-    requests::WHOAMI,
-    requests::OPS,
-    requests::SESSIONS,
-    requests::STATS,
-];
 
 /// Operations that each connection has for itself: those of this door say nothing from one request to the next.
 const CONNECTION_OPERATIONS: [&str; 5] = [
@@ -40,21 +31,27 @@ const CONNECTION_OPERATIONS: [&str; 5] = [
     requests::UNSUBSCRIBE,
 ];
 
-/// What results are served as: bytes that no browser takes for a page. A responder cannot yet say what they are, since
-/// replies have no headers; here is where that would come in. The hub's own operations answer with JSON.
+/// What results are served as whose responder does not say what they are: bytes that no browser takes for a page.
 const BYTES: HeaderValue = HeaderValue::from_static("application/octet-stream");
+
+/// Goes with results whose responder says what they are. Whoever serves an operation could else have a page run scripts
+/// as one of this door's own pages, which may do whatever their visitor may.
+const SANDBOX: HeaderValue = HeaderValue::from_static("sandbox");
 
 /// How long to wait before a call is tried again whose time was over.
 const TIMEOUT_RETRY_WAIT: Duration = Duration::from_millis(500);
 
 /// The methods that an operation can be called by.
-pub(crate) fn methods(operation: &str) -> &'static str {
-    if SAFE_OPERATIONS.contains(&operation) {
-        "GET, HEAD, POST"
+pub(crate) fn methods(visitor: &Visitor, operation: ByteString) -> &'static str {
+    let found = visitor.session().and_then(|session| session.find(operation));
+    if found.is_ok_and(|found| found.is_safe()) {
+        SAFE_METHODS
     } else {
         "POST"
     }
 }
+
+const SAFE_METHODS: &str = "GET, HEAD, POST";
 
 /// Calls the operation that the path names.
 pub(crate) async fn answer(
@@ -70,9 +67,9 @@ pub(crate) async fn answer(
             format!("{operation} is about the connection that it comes over: use gotalk, or WebSocket");
         return Err(Fault::error(kind, message).into());
     }
-    let is_safe = SAFE_OPERATIONS.contains(&&*operation);
-    let (query, version) = (request.uri().query(), request.version());
-    let (timeout, body, upload) = match *request.method() {
+    let (method, version) = (request.method().clone(), request.version());
+    let query = request.uri().query();
+    let (timeout, body, upload) = match method {
         Method::POST => {
             let (timeout, _) = read(query, &["timeout"])?;
             let shared = &visitor.shared;
@@ -86,14 +83,13 @@ pub(crate) async fn answer(
                 (timeout, body, upload)
             }
         }
-        Method::GET | Method::HEAD if is_safe => {
+        Method::GET | Method::HEAD => {
             let (timeout, argument) = read(query, &["timeout", "arg"])?;
             (timeout, Body::Single(argument.into_bytes()), None)
         }
         _ => {
-            let message =
-                format!("{operation:?} may change something: call it by POST, with its argument as the body");
-            return Err(Problem::method(methods(&operation), message));
+            let methods = methods(visitor, operation);
+            return Err(Problem::method(methods, format!("call by {methods}")));
         }
     };
     let timeout = timeout
@@ -101,6 +97,7 @@ pub(crate) async fn answer(
         .min(WAIT_MAX);
     let call = Call {
         operation,
+        must_be_safe: method != Method::POST,
         version,
         deadline: exchange.since() + timeout,
         upload,
@@ -122,6 +119,8 @@ fn read(query: Option<&str>, known: &[&'static str]) -> Result<(Option<Duration>
 
 struct Call {
     operation: ByteString,
+    /// The caller said by its method that it wants nothing changed.
+    must_be_safe: bool,
     version: Version,
     deadline: Instant,
     upload: Option<Upload>,
@@ -131,12 +130,19 @@ impl Call {
     /// Calls, and answers once the result has come or its first part. When this is dropped the call is given up.
     async fn run(self, visitor: &Visitor, exchange: &mut Exchange, body: Body) -> Result<Answer, Problem> {
         let shared = &visitor.shared;
+        let found = visitor
+            .session()
+            .and_then(|session| session.find(self.operation.clone()));
+        let found = match found {
+            Ok(found) if self.must_be_safe && !found.is_safe() => return Err(self.not_safe()),
+            found => found,
+        };
         let result = async {
+            let found = found?;
+            let result_type = found.result_type().cloned();
             let (reply, result) = Replier::pair(shared.options.body.stream_bytes_max);
-            visitor
-                .session()?
-                .call(self.operation.clone(), body, Some(self.deadline), reply);
-            self.begun(self.in_time(result).await?).await
+            found.call(body, Some(self.deadline), reply);
+            Ok((self.begun(self.in_time(result).await?).await?, result_type))
         };
         let result = result.await;
         let is_unknown = matches!(
@@ -152,13 +158,25 @@ impl Call {
             shared.calls.of(&self.operation)
         });
         match result {
-            Ok(begun) => self.answer(begun, shared.options.body.single_bytes_max).await,
+            Ok((begun, result_type)) => {
+                let single_bytes_max = shared.options.body.single_bytes_max;
+                let answer = self.answer(begun, single_bytes_max).await;
+                answer.map(|answer| typed(answer, result_type))
+            }
             Err(fault) => Err(fault),
         }
         .map_err(|fault| {
             shared.counters.add_fault(&fault);
             Problem::from(fault)
         })
+    }
+
+    fn not_safe(&self) -> Problem {
+        let operation = &self.operation;
+        Problem::method(
+            "POST",
+            format!("{operation:?} may change something: call it by POST, with its argument as the body"),
+        )
     }
 
     /// Awaits one step of the call, up to its deadline.
@@ -185,17 +203,12 @@ impl Call {
     }
 
     async fn answer(self, result: Begun, single_bytes_max: usize) -> Result<Answer, Fault> {
-        let content_type = if is_reserved_operation(&self.operation) {
-            JSON
-        } else {
-            BYTES
-        };
         match result {
-            Begun::Whole(payload) => Ok(answer::whole(content_type, payload)),
+            Begun::Whole(payload) => Ok(answer::whole(BYTES, payload)),
             // Where only the end of the connection ends a body, one that broke off would look whole.
             Begun::Stream(first, rest) if self.version < Version::HTTP_11 => {
                 let rest = self.in_time(rest.collect(single_bytes_max)).await?;
-                Ok(answer::whole(content_type, [first, rest].concat()))
+                Ok(answer::whole(BYTES, [first, rest].concat()))
             }
             Begun::Stream(first, rest) => {
                 let stream = ResultStream {
@@ -204,11 +217,21 @@ impl Call {
                     upload: self.upload,
                 };
                 let mut answer = Response::new(AnswerBody::result(stream));
-                answer.headers_mut().insert(CONTENT_TYPE, content_type);
+                answer.headers_mut().insert(CONTENT_TYPE, BYTES);
                 Ok(answer)
             }
         }
     }
+}
+
+/// The answer with what its responder says that it is.
+fn typed(mut answer: Answer, result_type: Option<MediaType>) -> Answer {
+    let value = result_type.map(|known| HeaderValue::from_maybe_shared(known.text().as_bytes().clone()));
+    if let Some(Ok(value)) = value {
+        answer.headers_mut().insert(CONTENT_TYPE, value);
+        answer.headers_mut().insert(CONTENT_SECURITY_POLICY, SANDBOX);
+    }
+    answer
 }
 
 /// A result that has begun.

@@ -11,7 +11,7 @@
 //! | request | what it is |
 //! | --- | --- |
 //! | `POST /call/OP?timeout=10s` | a call: the body is what it carries, the answer its result, both streamed if need be |
-//! | `GET /call/OP?arg=…` | the same, for `hub.whoami`, `hub.ops`, `hub.sessions` and `hub.stats`, which change nothing |
+//! | `GET /call/OP?arg=…` | the same, for operations that are served as `safe`: they change nothing |
 //! | `POST /publish/TOPIC?retain&expires=10s` | a publish of the body; answers `{"subscriptions": N}` |
 //! | `GET /subscribe?topic=…&topic=…&policy=…` | an event stream of what is published |
 //! | the same with `&wait=30` | the first messages within that time as an array, or 204 |

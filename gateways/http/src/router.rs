@@ -93,7 +93,7 @@ fn preflight<B>(visitor: &Visitor, request: &Request<B>, page: &Page) -> Result<
     origin::check_page(visitor, page, "a preflight")?;
     let path = request.uri().path();
     let methods = if let Some(name) = path.strip_prefix(call::PREFIX) {
-        call::methods(&query::percent_decoded(name)?)
+        call::methods(visitor, query::percent_decoded(name)?)
     } else if path.starts_with(publish::PREFIX) {
         "POST"
     } else {

@@ -26,6 +26,11 @@ pub struct OperationPage {
 pub struct OperationSummary {
     /// Its name.
     pub op: String,
+    /// Whether calls change nothing, as all who serve it say.
+    pub safe: bool,
+    /// What the results are, if all who serve it say the same.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub result_type: Option<String>,
     /// How many share its calls.
     pub responders: usize,
     /// Calls since the first of them came.
@@ -52,12 +57,15 @@ impl From<OperationUsage> for OperationSummary {
     fn from(usage: OperationUsage) -> Self {
         let OperationUsage {
             name,
+            declaration,
             responders,
             calls,
             in_flight,
         } = usage;
         Self {
             op: name.into(),
+            safe: declaration.safe,
+            result_type: declaration.result_type.map(|known| known.to_string()),
             responders,
             calls,
             in_flight,

@@ -60,7 +60,7 @@ async fn ops_lists_what_can_be_called_page_by_page() {
     }
     assert_eq!(ask(&session, "a", Value::Null).await, Ok(Value::Null));
     let first = ask(&session, "hub.ops", json!({"limit": 2})).await.unwrap();
-    let entry = |op: &str, calls: u64| json!({"op": op, "responders": 1, "calls": calls, "in_flight": 0});
+    let entry = |op: &str, calls: u64| json!({"op": op, "safe": false, "responders": 1, "calls": calls, "in_flight": 0});
     assert_eq!(first, json!({"ops": [entry("a", 1), entry("b", 0)], "next": "b"}));
     let rest = ask(&session, "hub.ops", json!({"after": "b"})).await.unwrap();
     let names: Vec<_> = rest["ops"]
@@ -82,6 +82,13 @@ async fn ops_lists_what_can_be_called_page_by_page() {
     assert_eq!(rest.get("next"), None);
     // The one that answers is itself in flight.
     assert_eq!(rest["ops"][0]["in_flight"], 1);
+    for op in rest["ops"].as_array().unwrap() {
+        let safe = op["op"] != "hub.publish";
+        assert_eq!(
+            (&op["safe"], &op["result_type"]),
+            (&json!(safe), &json!("application/json"))
+        );
+    }
 }
 
 #[tokio::test]

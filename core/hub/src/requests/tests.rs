@@ -19,11 +19,22 @@ fn what_is_well_formed_is_read() {
         serve,
         ServeRequest {
             ops: vec!["a".into(), "b".into()],
-            caller: true
+            caller: true,
+            safe: false,
+            result_type: None,
         }
     );
     let serve: ServeRequest = parse(SERVE, br#"{"ops":["a"]}"#).unwrap();
     assert!(!serve.caller);
+    let declared = br#"{"ops":["a"],"safe":true,"result_type":"text/plain; charset=utf-8"}"#;
+    let declaration = parse::<ServeRequest>(SERVE, declared).unwrap().declaration();
+    assert_eq!(
+        declaration,
+        Declaration {
+            safe: true,
+            result_type: Some(MediaType::parse("text/plain; charset=utf-8").unwrap()),
+        }
+    );
     let subscribe: SubscribeRequest = parse(SUBSCRIBE, br#"{"topics":["a/#"],"policy":"latest"}"#).unwrap();
     assert_eq!(subscribe.policy, Some(Policy::Latest));
     for no_policy in [r#"{"topics":["a/#"]}"#, r#"{"topics":["a/#"],"policy":null}"#] {
@@ -71,6 +82,10 @@ fn a_typo_is_named() {
     assert!(
         refused::<SubscribeRequest>(SUBSCRIBE, r#"{"topics":["a"],"policy":"drop"}"#).contains("drop-oldest")
     );
+    for bad in [r#""text""#, "3", &format!("\"a/{}\"", "b".repeat(4096))] {
+        let refused = refused::<ServeRequest>(SERVE, &format!(r#"{{"ops":["a"],"result_type":{bad}}}"#));
+        assert!(refused.len() < 512, "{refused}");
+    }
     assert!(refused::<ServeRequest>(SERVE, "hello").starts_with("hub.serve: "));
     assert!(refused::<ServeRequest>(SERVE, r#"{"ops":"a"}"#).contains("line 1"));
 }

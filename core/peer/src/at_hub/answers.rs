@@ -34,6 +34,12 @@ pub struct HubOperation {
     /// Its name.
     #[serde(rename = "op")]
     pub operation: String,
+    /// Whether calls change nothing, as all who serve it say.
+    #[serde(default)]
+    pub safe: bool,
+    /// What the results are, if all who serve it say the same.
+    #[serde(default)]
+    pub result_type: Option<String>,
     /// How many share its calls.
     #[serde(default)]
     pub responders: u64,

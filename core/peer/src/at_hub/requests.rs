@@ -58,10 +58,16 @@ impl fmt::Debug for Login {
 }
 
 /// How operations are served: see [`AtHub::serve`](super::AtHub::serve).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ServeOptions {
     /// Whether to be told with each request who calls, and until when. Default: no.
     pub caller: bool,
+    /// Whether calls change nothing, so that one more or less makes no difference. Then the hub's HTTP door takes them
+    /// by GET as well. Where several serve an operation it is safe only if all say so. Default: no.
+    pub safe: bool,
+    /// What the results are, as a media type of at most 256 bytes, such as `text/plain; charset=utf-8`: the hub's HTTP
+    /// door says so with them. Default: not said.
+    pub result_type: Option<String>,
 }
 
 /// What a hub does when this side is slower than what it subscribed to.
@@ -93,6 +99,10 @@ pub(super) struct ServeRequest<'a> {
     /// Not said if not wanted, as a hub that cannot do it need not know the word.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub(super) caller: bool,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(super) safe: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) result_type: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -199,9 +209,20 @@ mod tests {
             json(&PublishRequest::new("t", b"x", options)),
             r#"{"topic":"t","payload":"x","retain":true,"expires_s":2}"#
         );
-        let ops = vec!["a"];
-        let serve = ServeRequest { ops, caller: false };
-        assert_eq!(json(&serve), r#"{"ops":["a"]}"#);
+        let serve = |caller, safe, result_type| {
+            let ops = vec!["a"];
+            json(&ServeRequest {
+                ops,
+                caller,
+                safe,
+                result_type,
+            })
+        };
+        assert_eq!(serve(false, false, None), r#"{"ops":["a"]}"#);
+        assert_eq!(
+            serve(true, true, Some("a/b")),
+            r#"{"ops":["a"],"caller":true,"safe":true,"result_type":"a/b"}"#
+        );
         let subscribe = SubscribeRequest {
             topics: vec!["a/#"],
             policy: Some(DeliveryPolicy::DropOldest),

@@ -59,7 +59,10 @@ impl Presence {
     }
 
     fn serve_options(&self) -> ServeOptions {
-        ServeOptions { caller: self.callers }
+        ServeOptions {
+            caller: self.callers,
+            ..ServeOptions::default()
+        }
     }
 
     /// Asks the hub for one change.

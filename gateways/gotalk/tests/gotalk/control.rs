@@ -68,6 +68,27 @@ async fn the_hub_lists_who_is_here_and_what_can_be_called() {
 }
 
 #[tokio::test]
+async fn what_a_peer_says_of_its_operations_is_listed() {
+    let door = Door::open().await;
+    let peer = door.peer(Handlers::new()).await;
+    let serve = r#"{"ops":["a"],"safe":true,"result_type":"text/plain"}"#;
+    ask(&peer, "hub.serve", serve).await.unwrap();
+    let listed = peer.at_hub().ops().await.unwrap();
+    let a = listed.iter().find(|listed| listed.operation == "a").unwrap();
+    assert_eq!((a.safe, a.result_type.as_deref()), (true, Some("text/plain")));
+    ask(&peer, "hub.serve", r#"{"ops":["a"]}"#).await.unwrap();
+    let listed = peer.at_hub().ops().await.unwrap();
+    let a = listed.iter().find(|listed| listed.operation == "a").unwrap();
+    assert_eq!(
+        (a.safe, &a.result_type),
+        (false, &None),
+        "served again, it says so"
+    );
+    let refused = ask(&peer, "hub.serve", r#"{"ops":["a"],"result_type":"text"}"#).await;
+    assert!(refused.unwrap_err().message().contains("media type"));
+}
+
+#[tokio::test]
 async fn publishing_can_be_acknowledged() {
     let door = Door::open().await;
     let peer = door.peer(Handlers::new()).await;

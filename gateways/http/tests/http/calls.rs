@@ -1,14 +1,15 @@
 //! Calls with one payload.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
 use switchboard_gateway_http::HttpOptions;
-use switchboard_hub::{ErrorKind, Fault, HubConfig};
+use switchboard_hub::{Call, Declaration, ErrorKind, Fault, HubConfig, MediaType, Replier, Session};
 use tokio::net::UnixStream;
 use tokio::sync::mpsc;
 
-use crate::support::{Door, Raw, config, patient, single};
+use crate::support::{Door, Raw, config, patient, session, single};
 
 #[tokio::test]
 async fn a_body_goes_in_and_the_result_comes_out() {
@@ -199,6 +200,93 @@ async fn what_may_change_something_cannot_be_called_by_get() {
     );
     let options = door.ask("OPTIONS", "/call/upper", "", "").await;
     assert_eq!((options.status, options.header("allow")), (204, Some("POST")));
+}
+
+/// Serves an operation that answers with what it got, declared as given.
+fn serve_declared(session: &Session, operation: &str, safe: bool, result_type: Option<&str>) {
+    let declaration = Declaration {
+        safe,
+        result_type: result_type.map(|known| MediaType::parse(known).unwrap()),
+    };
+    let echo = |call: Call, reply: Replier| reply.result(single(call.body));
+    session
+        .serve_declared(operation, Arc::new(echo), declaration)
+        .unwrap();
+}
+
+#[tokio::test]
+async fn what_is_declared_safe_can_be_called_by_get() {
+    let door = Door::open().await;
+    serve_declared(&door.session, "read", true, None);
+    let response = door.get("/call/read?arg=a%26b").await;
+    assert_eq!((response.status, response.text()), (200, "a&b"));
+    assert_eq!(door.get("/call/read").await.text(), "");
+    assert_eq!(door.post("/call/read", "x").await.text(), "x");
+    assert_eq!(door.ask("HEAD", "/call/read", "", "").await.status, 200);
+    let options = door.ask("OPTIONS", "/call/read", "", "").await;
+    assert_eq!(options.header("allow"), Some("GET, HEAD, POST"));
+    assert_eq!(door.get("/call/read?other=x").await.status, 400);
+    assert_eq!(door.get("/call/nobody").await.status, 404);
+
+    let doubtful = session(&door.hub);
+    serve_declared(&doubtful, "read", false, None);
+    for _ in 0..4 {
+        let response = door.get("/call/read").await;
+        assert_eq!(
+            (response.status, response.header("allow")),
+            (405, Some("POST")),
+            "safe only if all say so"
+        );
+    }
+    drop(doubtful);
+    assert_eq!(door.get("/call/read").await.status, 200);
+}
+
+#[tokio::test]
+async fn results_are_of_the_type_that_their_responder_declares() {
+    let door = Door::open().await;
+    serve_declared(&door.session, "page", true, Some("text/html; charset=utf-8"));
+    for response in [
+        door.get("/call/page?arg=x").await,
+        door.post("/call/page", "x").await,
+    ] {
+        assert_eq!(response.header("content-type"), Some("text/html; charset=utf-8"));
+        assert_eq!(
+            response.header("content-security-policy"),
+            Some("sandbox"),
+            "it is no page of this door's own"
+        );
+    }
+    let stream = |_, reply: Replier| {
+        tokio::spawn(async move {
+            let mut parts = reply.stream();
+            parts.send("a,b").await.unwrap();
+            parts.finish();
+        });
+    };
+    let declaration = Declaration {
+        result_type: Some(MediaType::parse("text/csv").unwrap()),
+        ..Declaration::default()
+    };
+    door.session
+        .serve_declared("table", Arc::new(stream), declaration)
+        .unwrap();
+    let response = door.post("/call/table", "").await;
+    assert_eq!(response.header("content-type"), Some("text/csv"));
+    let fault = |_, reply: Replier| reply.fault(Fault::failed("no"));
+    let declaration = Declaration {
+        result_type: Some(MediaType::parse("image/png").unwrap()),
+        ..Declaration::default()
+    };
+    door.session
+        .serve_declared("fails", Arc::new(fault), declaration)
+        .unwrap();
+    let response = door.post("/call/fails", "").await;
+    assert_eq!(
+        response.header("content-type"),
+        Some("text/plain; charset=utf-8"),
+        "a fault is no result"
+    );
 }
 
 #[tokio::test]
