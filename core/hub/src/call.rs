@@ -6,6 +6,7 @@ use bytestring::ByteString;
 use switchboard_peer::{Body, Replier};
 use tokio::time::Instant;
 
+use crate::media_type::MediaType;
 use crate::names::Account;
 use crate::session::{SessionId, SessionInfo};
 
@@ -16,6 +17,8 @@ pub struct Call {
     pub operation: ByteString,
     /// With what.
     pub body: Body,
+    /// What the body is, if the caller said so.
+    pub content_type: Option<MediaType>,
     /// By whom.
     pub caller: Caller,
     /// When the caller stops waiting; `None` if never. Who responds is to be done by then, or to say Retry.

@@ -226,6 +226,7 @@ impl Session {
                 session: self,
                 operation,
                 chosen,
+                content_type: None,
             }),
             Err(fault) => {
                 Counters::add(&self.hub.counters.calls, 1);
@@ -481,6 +482,7 @@ pub struct Found<'a> {
     session: &'a Session,
     operation: ByteString,
     chosen: Chosen,
+    content_type: Option<MediaType>,
 }
 
 impl Found<'_> {
@@ -494,12 +496,18 @@ impl Found<'_> {
         self.chosen.result_type.as_ref()
     }
 
+    /// The same, with what the body is.
+    pub fn content_type(self, content_type: Option<MediaType>) -> Self {
+        Self { content_type, ..self }
+    }
+
     /// Makes the call: see [`Session::call`].
     pub fn call(self, body: Body, deadline: Option<Instant>, mut reply: Replier) {
         let Self {
             session,
             operation,
             chosen,
+            content_type,
         } = self;
         Counters::add(&session.hub.counters.calls, 1);
         reply.hold(chosen.in_use);
@@ -512,6 +520,7 @@ impl Found<'_> {
         let call = Call {
             operation,
             body,
+            content_type,
             caller,
             deadline,
         };

@@ -52,6 +52,11 @@ impl Context {
         self.described.as_ref().and_then(|described| described.deadline)
     }
 
+    /// What the body is, as a media type, if the caller said so and the hub was asked to describe it.
+    pub fn content_type(&self) -> Option<&str> {
+        self.described.as_ref()?.content_type.as_deref()
+    }
+
     /// What is kept with the connection, if it is of this type: see [`Peer::set_data`].
     pub fn data<T: Send + Sync + 'static>(&self) -> Option<Arc<T>> {
         self.peer.data()?.downcast().ok()

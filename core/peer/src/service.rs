@@ -94,6 +94,9 @@ pub struct Description {
     /// Whether the caller streams its body. If not, the parts that follow are one payload.
     #[serde(default)]
     pub stream: bool,
+    /// What the body is, as a media type; absent if the caller did not say so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content_type: Option<String>,
 }
 
 /// A [`Description`] as it arrived.
@@ -105,4 +108,6 @@ pub struct Described {
     pub deadline: Option<Instant>,
     /// Whether the caller streams its body.
     pub stream: bool,
+    /// What the body is, as a media type, if the caller said so.
+    pub content_type: Option<std::sync::Arc<str>>,
 }

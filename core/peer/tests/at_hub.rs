@@ -226,6 +226,7 @@ fn eager_hub() -> Handlers {
                 operation: "who".into(),
                 deadline_ms: Some(60_000),
                 stream: false,
+                content_type: Some("text/plain".into()),
             };
             let (replier, answer) = Replier::pair(1 << 10);
             let hello = Body::Single(Bytes::from("hello"));
@@ -245,7 +246,8 @@ async fn callers_are_described_from_the_first_request_on() {
     let (tell, mut told) = mpsc::unbounded_channel();
     let here = Arc::new(Handlers::new().handle_raw("who", move |context, payload| {
         let account = context.caller().account.clone();
-        tell.send((account, context.deadline().is_some(), payload))
+        let content_type = context.content_type().map(str::to_owned);
+        tell.send((account, context.deadline().is_some(), content_type, payload))
             .unwrap();
         async { Ok(Bytes::new()) }
     }));
@@ -256,7 +258,8 @@ async fn callers_are_described_from_the_first_request_on() {
     };
     peer.at_hub().serve(&["who"], caller).await.unwrap();
     let ann = Some("ann".to_owned());
-    assert_eq!(told.recv().await, Some((ann, true, Bytes::from("hello"))));
+    let text = Some("text/plain".to_owned());
+    assert_eq!(told.recv().await, Some((ann, true, text, Bytes::from("hello"))));
     // What is added later on this connection is described as well: the hub checks that it is asked to.
     peer.at_hub()
         .serve(&["who"], ServeOptions::default())

@@ -136,5 +136,6 @@ fn describe(call: &Call) -> Description {
         operation: call.operation.to_string(),
         deadline_ms: remaining.map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX)),
         stream: matches!(call.body, Body::Stream(_)),
+        content_type: call.content_type.as_ref().map(ToString::to_string),
     }
 }

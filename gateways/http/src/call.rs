@@ -69,6 +69,11 @@ pub(crate) async fn answer(
     }
     let (method, version) = (request.method().clone(), request.version());
     let query = request.uri().query();
+    // An answer would come too late to be of use: what is no media type is not passed on.
+    let content_type = request
+        .headers()
+        .get(CONTENT_TYPE)
+        .and_then(|value| MediaType::parse(value.to_str().ok()?).ok());
     let (timeout, body, upload) = match method {
         Method::POST => {
             let (timeout, _) = read(query, &["timeout"])?;
@@ -97,6 +102,7 @@ pub(crate) async fn answer(
         .min(WAIT_MAX);
     let call = Call {
         operation,
+        content_type,
         must_be_safe: method != Method::POST,
         version,
         deadline: exchange.since() + timeout,
@@ -119,6 +125,7 @@ fn read(query: Option<&str>, known: &[&'static str]) -> Result<(Option<Duration>
 
 struct Call {
     operation: ByteString,
+    content_type: Option<MediaType>,
     /// The caller said by its method that it wants nothing changed.
     must_be_safe: bool,
     version: Version,
@@ -138,7 +145,7 @@ impl Call {
             found => found,
         };
         let result = async {
-            let found = found?;
+            let found = found?.content_type(self.content_type.clone());
             let result_type = found.result_type().cloned();
             let (reply, result) = Replier::pair(shared.options.body.stream_bytes_max);
             found.call(body, Some(self.deadline), reply);

@@ -142,6 +142,7 @@ impl<T: Transport> Driver<T> {
                 .deadline_ms
                 .map(|ms| Instant::now() + Duration::from_millis(ms)),
             stream: description.stream,
+            content_type: description.content_type.map(Arc::from),
         }))
     }
 

@@ -87,6 +87,11 @@ async fn the_bytes_of_a_described_call_are_as_documented() {
     assert_eq!(description["address"], Value::from(address));
     assert_eq!(description["operation"], "up");
     assert_eq!(description["stream"], false);
+    assert_eq!(
+        description.get("content_type"),
+        None,
+        "a gotalk caller cannot say"
+    );
     assert!(description["deadline_ms"].as_u64().unwrap() <= 600_000);
     responder.answer(id, "HELLO").await;
     caller.expect("R000100000005HELLO").await;

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use serde_json::json;
 use switchboard_gateway_http::HttpOptions;
-use switchboard_hub::{Call, Declaration, ErrorKind, Fault, HubConfig, MediaType, Replier, Session};
+use switchboard_hub::{
+    Call, Declaration, ErrorKind, Fault, HubConfig, MEDIA_TYPE_BYTES_MAX, MediaType, Replier, Session,
+};
 use tokio::net::UnixStream;
 use tokio::sync::mpsc;
 
@@ -287,6 +289,32 @@ async fn results_are_of_the_type_that_their_responder_declares() {
         Some("text/plain; charset=utf-8"),
         "a fault is no result"
     );
+}
+
+#[tokio::test]
+async fn a_responder_learns_what_the_body_is() {
+    let door = Door::open().await;
+    door.serve("what", |call, reply| {
+        reply.result(format!("{:?}", call.content_type.map(|known| known.to_string())))
+    });
+    let long = format!("a/{}", "b".repeat(MEDIA_TYPE_BYTES_MAX));
+    for (header, known) in [
+        (
+            "Content-Type: text/plain; charset=utf-8\r\n",
+            Some("text/plain; charset=utf-8"),
+        ),
+        (
+            "Content-Type: application/x-www-form-urlencoded\r\n",
+            Some("application/x-www-form-urlencoded"),
+        ),
+        ("", None),
+        ("Content-Type: nonsense\r\n", None),
+        ("Content-Type: \r\n", None),
+        (&*format!("Content-Type: {long}\r\n"), None),
+    ] {
+        let response = door.ask("POST", "/call/what", header, "x").await;
+        assert_eq!(response.text(), format!("{known:?}"), "{header}");
+    }
 }
 
 #[tokio::test]

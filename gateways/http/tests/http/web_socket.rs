@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use switchboard_gateway_http::HttpOptions;
 use switchboard_hub::Fault;
-use switchboard_peer::{Handlers, Peer, connect};
+use switchboard_peer::{Handlers, Peer, ServeOptions, connect};
 
 use crate::support::{Door, Raw, patient};
 
@@ -25,6 +25,25 @@ async fn peer(door: &Door, handlers: Handlers) -> Peer {
     patient(connect(&format!("ws://{}/gotalk/", door.ip()), handlers))
         .await
         .unwrap()
+}
+
+#[tokio::test]
+async fn a_peer_that_wants_to_know_its_callers_learns_what_curl_says_of_its_body() {
+    let door = Door::open().await;
+    let handlers = Handlers::new().handle_raw("what", |context, payload| async move {
+        let door = context.caller().door.clone();
+        Ok(format!("{door:?} {:?} {payload:?}", context.content_type()).into())
+    });
+    let page = peer(&door, handlers).await;
+    let options = ServeOptions {
+        caller: true,
+        ..ServeOptions::default()
+    };
+    patient(page.at_hub().serve(&["what"], options)).await.unwrap();
+    for (header, known) in [("Content-Type: text/csv\r\n", Some("text/csv")), ("", None)] {
+        let response = door.ask("POST", "/call/what", header, "a,b").await;
+        assert_eq!(response.text(), format!("{:?} {known:?} b\"a,b\"", Some("http")));
+    }
 }
 
 #[tokio::test]
