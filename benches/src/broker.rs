@@ -11,13 +11,13 @@ pub use nats::binary as nats_binary;
 use std::fmt;
 
 use anyhow::{Context, Result};
-use bytes::Bytes;
 
 use crate::address::Address;
+use crate::callers::Callers;
 use crate::contender::{Echo, Greeting, SWITCHBOARD_GREETING};
-use crate::load::{Load, Round};
+use crate::load::{Cell, Load, Round, Shape};
 use crate::process::Process;
-use crate::suite::{Rounds, Side, compare};
+use crate::suite::{Rounds, Running, Side, compare};
 use crate::table::Report;
 
 /// A daemon through which a caller reaches a responder.
@@ -78,18 +78,22 @@ impl Name {
         }
     }
 
-    async fn load(self, address: &Address, in_flight: usize, payload: Bytes) -> Result<Box<dyn Round>> {
-        Ok(match self {
-            Self::Switchboard => {
-                let client = switchboard::Switchboard::connect(address).await?;
-                Box::new(Load::new(vec![client], in_flight, payload))
-            }
-            Self::Nats => {
-                let client = nats::Nats::connect(address).await?;
-                Box::new(Load::new(vec![client], in_flight, payload))
-            }
-        })
+    /// Opens the callers' connections, ready to be measured.
+    pub async fn load(self, cell: &Cell) -> Result<Box<dyn Round>> {
+        match self {
+            Self::Switchboard => open::<switchboard::Switchboard>(cell).await,
+            Self::Nats => open::<nats::Nats>(cell).await,
+        }
+        .with_context(|| format!("calling through {self}"))
     }
+}
+
+async fn open<B: Broker>(cell: &Cell) -> Result<Box<dyn Round>> {
+    let mut clients = Vec::with_capacity(cell.shape.connections);
+    for _ in 0..cell.shape.connections {
+        clients.push(B::connect(&cell.address).await?);
+    }
+    Ok(Box::new(Load::new(clients, cell.shape.in_flight, cell.body())))
 }
 
 /// What the suite runs.
@@ -110,31 +114,15 @@ pub struct Options {
 
 /// Runs the suite and returns its tables.
 pub async fn run(options: &Options) -> Result<String> {
-    let mut daemons = Vec::new();
-    let mut responders = Vec::new();
-    for name in &options.brokers {
-        let daemon = name.start().await?;
-        let address = daemon.address().to_string();
-        responders.push(Process::of_this_binary(&["respond", &name.to_string(), &address]).await?);
-        daemons.push(daemon);
-    }
-    let mut report = Report::new(&["payload", "in flight"]);
+    let mut report = Report::new("Calls a second", &["payload", "in flight"]);
     for payload in &options.payloads {
         for in_flight in &options.in_flight {
-            let mut sides = Vec::new();
-            for ((name, daemon), responder) in options.brokers.iter().zip(&daemons).zip(&responders) {
-                let body = Bytes::from(vec![b'x'; *payload]);
-                let round = name
-                    .load(daemon.address(), *in_flight, body)
-                    .await
-                    .with_context(|| format!("calling through {name}"))?;
-                sides.push(Side {
-                    name: name.to_string(),
-                    processes: vec![daemon, responder],
-                    round,
-                });
-            }
             eprintln!("relay: {payload} B, {in_flight} in flight");
+            let side = |name: &Name| {
+                let (name, in_flight, payload) = (*name, *in_flight, *payload);
+                Side::new(name, move || start(name, in_flight, payload))
+            };
+            let sides: Vec<Side<'_>> = options.brokers.iter().map(side).collect();
             report.add(
                 vec![format!("{payload} B"), in_flight.to_string()],
                 compare(&sides, options.rounds).await?,
@@ -142,4 +130,22 @@ pub async fn run(options: &Options) -> Result<String> {
         }
     }
     Ok(report.render())
+}
+
+async fn start(name: Name, in_flight: usize, payload: usize) -> Result<Running> {
+    let daemon = name.start().await?;
+    let address = daemon.address().clone();
+    let responder = Process::of_this_binary(&["respond", &name.to_string(), &address.to_string()]).await?;
+    let cell = Cell {
+        address,
+        shape: Shape {
+            connections: 1,
+            in_flight,
+        },
+        payload,
+    };
+    Ok(Running {
+        callers: Callers::start("relay", name, &cell).await?,
+        servers: vec![daemon, responder],
+    })
 }

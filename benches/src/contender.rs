@@ -15,7 +15,7 @@ use anyhow::{Context, Result};
 use bytes::Bytes;
 
 use crate::address::{Address, Listener};
-use crate::load::{Load, Round, Shape};
+use crate::load::{Cell, Load, Round};
 
 /// One way of answering and asking an echo over a socket.
 pub trait Contender {
@@ -70,15 +70,15 @@ impl Name {
         }
     }
 
-    /// Opens the connections of `shape` to `address`, ready to be measured round by round.
-    pub async fn load(self, address: &Address, shape: Shape, payload: Bytes) -> Result<Box<dyn Round>> {
+    /// Opens the connections of `cell`, ready to be measured.
+    pub async fn load(self, cell: &Cell) -> Result<Box<dyn Round>> {
         match self {
-            Self::Switchboard => open::<switchboard::Switchboard>(address, shape, payload).await,
-            Self::Tarpc => open::<tarpc::Tarpc>(address, shape, payload).await,
-            Self::TarpcInline => open::<tarpc::TarpcInline>(address, shape, payload).await,
-            Self::Tonic => open::<tonic::Tonic>(address, shape, payload).await,
+            Self::Switchboard => open::<switchboard::Switchboard>(cell).await,
+            Self::Tarpc => open::<tarpc::Tarpc>(cell).await,
+            Self::TarpcInline => open::<tarpc::TarpcInline>(cell).await,
+            Self::Tonic => open::<tonic::Tonic>(cell).await,
         }
-        .with_context(|| format!("opening {shape} to {self} at {address}"))
+        .with_context(|| format!("opening {} to {self} at {}", cell.shape, cell.address))
     }
 
     /// The first bytes a client of this protocol sends: what an idle connection has said.
@@ -103,10 +103,10 @@ pub struct Greeting {
     pub answered: bool,
 }
 
-async fn open<C: Contender>(address: &Address, shape: Shape, payload: Bytes) -> Result<Box<dyn Round>> {
-    let mut clients = Vec::with_capacity(shape.connections);
-    for _ in 0..shape.connections {
-        clients.push(C::connect(address).await?);
+async fn open<C: Contender>(cell: &Cell) -> Result<Box<dyn Round>> {
+    let mut clients = Vec::with_capacity(cell.shape.connections);
+    for _ in 0..cell.shape.connections {
+        clients.push(C::connect(&cell.address).await?);
     }
-    Ok(Box::new(Load::new(clients, shape.in_flight, payload)))
+    Ok(Box::new(Load::new(clients, cell.shape.in_flight, cell.body())))
 }

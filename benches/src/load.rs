@@ -6,11 +6,12 @@ use std::pin::Pin;
 use std::str::FromStr;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use bytes::Bytes;
 use hdrhistogram::Histogram;
 use tokio::task::JoinSet;
 
+use crate::address::Address;
 use crate::contender::Echo;
 
 /// How many connections, and how many calls in flight on each.
@@ -47,24 +48,94 @@ impl FromStr for Shape {
     }
 }
 
+/// Where callers call, how many of them, and with what.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Cell {
+    /// Who is called.
+    pub address: Address,
+    /// How many call.
+    pub shape: Shape,
+    /// Bytes in a call.
+    pub payload: usize,
+}
+
+impl Cell {
+    /// The arguments that a calling process reads this from.
+    pub fn arguments(&self) -> [String; 3] {
+        [
+            self.address.to_string(),
+            self.shape.to_string(),
+            self.payload.to_string(),
+        ]
+    }
+
+    /// What is sent.
+    pub fn body(&self) -> Bytes {
+        Bytes::from(vec![b'x'; self.payload])
+    }
+}
+
 /// What one round measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sample {
     /// Calls answered.
     pub calls: u64,
     /// From the first call to the last answer.
     pub elapsed: Duration,
-    /// Nanoseconds from asking to being answered.
-    pub latency_ns: Histogram<u64>,
+    /// The median time from asking to being answered.
+    pub p50: Duration,
+    /// The 99th percentile of that time.
+    pub p99: Duration,
 }
 
 impl Sample {
+    /// The sample of calls that took so many nanoseconds each.
+    pub fn of(latency_ns: &Histogram<u64>, elapsed: Duration) -> Self {
+        let quantile = |quantile| Duration::from_nanos(latency_ns.value_at_quantile(quantile));
+        Self {
+            calls: latency_ns.len(),
+            elapsed,
+            p50: quantile(0.50),
+            p99: quantile(0.99),
+        }
+    }
+
     /// Calls answered in a second.
     pub fn throughput(&self) -> f64 {
         self.calls as f64 / self.elapsed.as_secs_f64()
     }
 }
 
-/// Connections of one contender, ready to be driven; hides which contender it is.
+impl fmt::Display for Sample {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [elapsed, p50, p99] = [self.elapsed, self.p50, self.p99].map(|time| time.as_nanos());
+        write!(f, "{} {elapsed} {p50} {p99}", self.calls)
+    }
+}
+
+impl FromStr for Sample {
+    type Err = anyhow::Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let numbers: Vec<u64> = text
+            .split(' ')
+            .map(str::parse)
+            .collect::<Result<_, _>>()
+            .with_context(|| format!("{text:?} is no sample"))?;
+        let [calls, elapsed, p50, p99] = numbers[..] else {
+            bail!("{text:?} is no sample");
+        };
+        let [elapsed, p50, p99] = [elapsed, p50, p99].map(Duration::from_nanos);
+        Ok(Self {
+            calls,
+            elapsed,
+            p50,
+            p99,
+        })
+    }
+}
+
+/// Connections of one side, ready to be driven; hides which side it is.
 pub trait Round {
     /// Drives every caller for `duration`. Dropping the future stops the callers.
     fn run(&self, duration: Duration) -> Pin<Box<dyn Future<Output = Result<Sample>> + '_>>;
@@ -105,11 +176,7 @@ impl<E: Echo> Load<E> {
         for nanoseconds in latencies.iter().flatten() {
             latency_ns.record(*nanoseconds)?;
         }
-        Ok(Sample {
-            calls: latency_ns.len(),
-            elapsed,
-            latency_ns,
-        })
+        Ok(Sample::of(&latency_ns, elapsed))
     }
 }
 
@@ -168,7 +235,8 @@ mod tests {
             "each of 12 callers asks at least once, got {}",
             sample.calls
         );
-        assert_eq!(sample.calls, sample.latency_ns.len());
+        assert!(sample.p99 >= sample.p50);
+        assert_eq!(sample.to_string().parse::<Sample>().unwrap(), sample);
         assert!(sample.elapsed >= Duration::from_millis(5));
     }
 

@@ -1,14 +1,16 @@
 //! Speed, side by side: Switchboard and the peers a user would pick instead, in one run on one machine.
 //!
-//! Every suite starts each side's server as a process of its own (this same binary with `serve`, or the
-//! rival's daemon), drives it from this process, and lets the sides take turns: A B C, B C A, … in short
+//! Every suite starts each side's servers as processes of their own (this same binary with `serve`, or the
+//! rival's daemon), drives them from another, and lets the sides take turns: A B C, B C A, … in short
 //! rounds. What is compared is the ratio within a round, so a noise that lasts longer than a round meets
 //! every side alike.
 
 mod address;
 mod broker;
+mod callers;
 mod cli;
 mod contender;
+mod echo;
 mod idle;
 mod load;
 mod oneway;

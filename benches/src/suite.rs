@@ -1,35 +1,57 @@
-//! Interleaved rounds: every side runs once a round, in an order that rotates, and rounds are compared
-//! within themselves.
+//! Interleaved rounds: every side runs once a round, in an order that rotates, with processes started for that
+//! round, and rounds are compared within themselves.
+//!
+//! Processes are started anew because the kernel puts them on cores once, and a pair of processes that wakes each
+//! other keeps the rhythm it fell into for as long as it lives: rounds of one pair would measure one throw of the dice.
 
+use std::fmt::Display;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use futures_util::future::LocalBoxFuture;
 
-use crate::load::{Round, Sample};
-use crate::process::{self, Process};
-
-/// How long a side runs unmeasured before its first round, at most.
-const WARM_UP: Duration = Duration::from_millis(300);
+use crate::callers::Callers;
+use crate::load::Sample;
+use crate::process::Process;
 
 /// How often and how long every side runs.
 #[derive(Clone, Copy, Debug, clap::Args)]
 pub struct Rounds {
     /// Rounds of each cell; every side runs once in each.
-    #[arg(long = "rounds", default_value_t = 9, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long = "rounds", default_value_t = 11, value_parser = clap::value_parser!(u32).range(1..))]
     pub count: u32,
     /// Milliseconds each side runs in a round.
     #[arg(long, default_value_t = 500, value_parser = clap::value_parser!(u64).range(1..))]
     pub round_ms: u64,
 }
 
-/// One contender in one cell of a table, with its connections open.
+/// One contender in one cell of a table.
 pub struct Side<'a> {
     /// Its heading in the table.
-    pub name: String,
-    /// Its processes, whose processor time is counted.
-    pub processes: Vec<&'a Process>,
-    /// Its callers.
-    pub round: Box<dyn Round>,
+    name: String,
+    /// Starts its processes and opens its connections, for one round.
+    start: Box<dyn Fn() -> LocalBoxFuture<'a, Result<Running>> + 'a>,
+}
+
+impl<'a> Side<'a> {
+    /// The side `name`, which `start` starts.
+    pub fn new<F>(name: impl Display, start: impl Fn() -> F + 'a) -> Self
+    where
+        F: Future<Output = Result<Running>> + 'a,
+    {
+        Self {
+            name: name.to_string(),
+            start: Box::new(move || Box::pin(start())),
+        }
+    }
+}
+
+/// One side, ready to be measured.
+pub struct Running {
+    /// Servers, daemons and responders, in the order in which they were started.
+    pub servers: Vec<Process>,
+    /// Who calls them.
+    pub callers: Callers,
 }
 
 /// What one side did in all rounds of a cell.
@@ -50,29 +72,22 @@ pub struct Outcome {
 /// Runs all sides of a cell in turns.
 pub async fn compare(sides: &[Side<'_>], rounds: Rounds) -> Result<Vec<Outcome>> {
     let duration = Duration::from_millis(rounds.round_ms);
-    let mut outcomes = Vec::new();
-    for side in sides {
-        side.round
-            .run(duration.min(WARM_UP))
-            .await
-            .with_context(|| format!("warming up {}", side.name))?;
-        outcomes.push(Outcome {
+    let mut outcomes: Vec<Outcome> = sides
+        .iter()
+        .map(|side| Outcome {
             name: side.name.clone(),
             ..Outcome::default()
-        });
-    }
+        })
+        .collect();
     let mut totals = vec![(0.0, 0); sides.len()];
     for round in 0..rounds.count as usize {
         for turn in 0..sides.len() {
             let index = (round + turn) % sides.len();
             let side = &sides[index];
-            let cpu_before = cpu_seconds(side)?;
-            let sample = side
-                .round
-                .run(duration)
+            let (sample, cpu_seconds) = measure(side, duration)
                 .await
                 .with_context(|| format!("round {round} of {}", side.name))?;
-            totals[index].0 += cpu_seconds(side)? - cpu_before;
+            totals[index].0 += cpu_seconds;
             totals[index].1 += sample.calls;
             outcomes[index].add(&sample);
         }
@@ -83,22 +98,35 @@ pub async fn compare(sides: &[Side<'_>], rounds: Rounds) -> Result<Vec<Outcome>>
     Ok(outcomes)
 }
 
-impl Outcome {
-    fn add(&mut self, sample: &Sample) {
-        self.throughput.push(sample.throughput());
-        self.p50_us
-            .push(sample.latency_ns.value_at_quantile(0.50) as f64 / 1e3);
-        self.p99_us
-            .push(sample.latency_ns.value_at_quantile(0.99) as f64 / 1e3);
+/// One round of one side: what it did, and the seconds of processor time that took.
+async fn measure(side: &Side<'_>, duration: Duration) -> Result<(Sample, f64)> {
+    let mut running = (side.start)().await?;
+    let before = running.cpu_seconds()?;
+    let sample = running.callers.run(duration).await?;
+    let cpu_seconds = running.cpu_seconds()? - before;
+    running.callers.end().await?;
+    for server in running.servers.into_iter().rev() {
+        server.end().await?;
+    }
+    Ok((sample, cpu_seconds))
+}
+
+impl Running {
+    fn cpu_seconds(&self) -> Result<f64> {
+        self.servers
+            .iter()
+            .try_fold(self.callers.cpu_seconds()?, |sum, server| {
+                Ok(sum + server.cpu_seconds()?)
+            })
     }
 }
 
-fn cpu_seconds(side: &Side<'_>) -> Result<f64> {
-    side.processes
-        .iter()
-        .try_fold(process::own_cpu_seconds()?, |sum, process| {
-            Ok(sum + process.cpu_seconds()?)
-        })
+impl Outcome {
+    fn add(&mut self, sample: &Sample) {
+        self.throughput.push(sample.throughput());
+        self.p50_us.push(sample.p50.as_secs_f64() * 1e6);
+        self.p99_us.push(sample.p99.as_secs_f64() * 1e6);
+    }
 }
 
 /// The middle value, or the mean of the two in the middle; 0 for no values.
@@ -110,6 +138,15 @@ pub fn median(values: &[f64]) -> f64 {
         (length, middle) if length % 2 == 1 => sorted[middle],
         (_, middle) => (sorted[middle - 1] + sorted[middle]) / 2.0,
     }
+}
+
+/// The value below which a quarter and the one below which three quarters of `values` lie: medians of the halves, each
+/// with the middle value if there is one.
+pub fn quartiles(values: &[f64]) -> (f64, f64) {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let half = sorted.len().div_ceil(2);
+    (median(&sorted[..half]), median(&sorted[sorted.len() - half..]))
 }
 
 /// `ours` over `theirs`, round by round.
@@ -137,6 +174,14 @@ mod tests {
         assert_eq!(median(&[]), 0.0);
         assert_eq!(median(&[3.0, 1.0, 2.0]), 2.0);
         assert_eq!(median(&[4.0, 1.0, 2.0, 3.0]), 2.5);
+    }
+
+    #[test]
+    fn quartiles_are_medians_of_the_halves() {
+        assert_eq!(quartiles(&[]), (0.0, 0.0));
+        assert_eq!(quartiles(&[7.0]), (7.0, 7.0));
+        assert_eq!(quartiles(&[5.0, 1.0, 4.0, 2.0, 3.0]), (2.0, 4.0));
+        assert_eq!(quartiles(&[4.0, 3.0, 2.0, 1.0]), (1.5, 3.5));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Markdown tables of outcomes: the first side is the one the others are compared with.
 
-use crate::suite::{Outcome, highest, median, ratios};
+use crate::suite::{Outcome, highest, median, quartiles, ratios};
 
 /// A table whose columns are as wide as their widest cell, so that it also reads well as text.
 pub struct Table {
@@ -49,14 +49,16 @@ impl Table {
 
 /// The cells of one suite, as three tables: throughput, latency, processor time.
 pub struct Report {
+    unit: &'static str,
     what: Vec<&'static str>,
     cells: Vec<(Vec<String>, Vec<Outcome>)>,
 }
 
 impl Report {
-    /// A report whose cells are told apart by `what`.
-    pub fn new(what: &[&'static str]) -> Self {
+    /// A report of `unit`, as in "calls a second", whose cells are told apart by `what`.
+    pub fn new(unit: &'static str, what: &[&'static str]) -> Self {
         Self {
+            unit,
             what: what.to_vec(),
             cells: Vec::new(),
         }
@@ -70,10 +72,11 @@ impl Report {
     /// All tables as Markdown.
     pub fn render(&self) -> String {
         format!(
-            "Calls a second: median of the rounds; ratios: median (lowest–highest) of the ratios within a round.\n\n\
+            "{}: median of the rounds; ratios: median (lower–upper quartile) of the ratios within a round.\n\n\
              {}\nLatency in µs, p50 / p99, medians of the rounds; a p99 ratio above 1 means the first side is quicker.\n\n\
-             {}\nProcessor time in µs a call, all processes of a side and the callers together; a ratio above 1 means the \
+             {}\nProcessor time in µs for each, all processes of a side and the callers together; a ratio above 1 means the \
              first side needs less.\n\n{}",
+            self.unit,
             self.throughput().render(),
             self.latency().render(),
             self.cpu().render()
@@ -161,11 +164,10 @@ pub fn thousands(value: f64) -> String {
     }
 }
 
-/// `median× (lowest–highest)`.
+/// `median× (lower–upper quartile)`.
 pub fn spread(values: &[f64]) -> String {
-    let lowest = values.iter().copied().fold(f64::INFINITY, f64::min);
-    let highest = values.iter().copied().fold(0.0, f64::max);
-    format!("{:.2}× ({lowest:.2}–{highest:.2})", median(values))
+    let (lower, upper) = quartiles(values);
+    format!("{:.2}× ({lower:.2}–{upper:.2})", median(values))
 }
 
 #[cfg(test)]
@@ -184,7 +186,7 @@ mod tests {
 
     #[test]
     fn the_first_side_is_compared_with_each_and_with_the_best() {
-        let mut report = Report::new(&["payload"]);
+        let mut report = Report::new("Calls a second", &["payload"]);
         let sides = vec![
             side("us", &[4000.0, 200.0]),
             side("a", &[2000.0, 50.0]),

@@ -23,18 +23,19 @@ impl Broker for Switchboard {
     type Client = HubCaller;
 
     async fn start() -> Result<Process> {
-        let data = std::env::temp_dir().join(format!("switchboard-bench-{}", std::process::id()));
+        let data = tempfile::tempdir()?;
         let mut command =
             Command::new(std::env::var(BINARY_VARIABLE).unwrap_or_else(|_| "switchboard".to_owned()));
         command
             .args(["serve", "--listen", "tcp://127.0.0.1:0", "--data"])
-            .arg(data);
+            .arg(data.path());
         Process::start(command, Announces::Stdout, |line| {
             let (_, socket) = line.split_once("tcp://")?;
             Some(Address::Tcp(socket.trim().parse().ok()?))
         })
         .await
         .context("starting `switchboard serve`")
+        .map(|daemon| daemon.keeping(data))
     }
 
     async fn respond(address: &Address, ready: impl FnOnce()) -> Result<()> {
