@@ -8,7 +8,6 @@
 
 use std::collections::HashSet;
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, SystemTime};
@@ -19,11 +18,11 @@ use parking_lot::Mutex;
 use switchboard_peer::{Body, ErrorKind, Fault, Replier};
 use tokio::time::Instant;
 
-use crate::call::{Call, Caller, Responder};
+use crate::call::Responder;
 use crate::declaration::Declaration;
 use crate::filter::Filter;
+use crate::found::Found;
 use crate::hub::HubInner;
-use crate::media_type::MediaType;
 use crate::message::Publish;
 use crate::names::{self, Account};
 use crate::operations::{OperationPage, PageRequest, SessionPage, WhoAmI};
@@ -31,7 +30,7 @@ use crate::permissions::{Permissions, Verb};
 use crate::policy::{Policy, QueueLimits};
 use crate::publishing::Published;
 use crate::requests::LoginRequest;
-use crate::responders::{Chosen, Offer};
+use crate::responders::Offer;
 use crate::stats::{Counters, Stats};
 use crate::subscription::{self, Closed, Deliveries, Queue, Sink, SubscriptionId};
 
@@ -236,7 +235,7 @@ impl Session {
     }
 
     /// A stream may go on for as long as both ends want: that is what it is for.
-    fn default_deadline(&self, body: &Body) -> Option<Instant> {
+    pub(crate) fn default_deadline(&self, body: &Body) -> Option<Instant> {
         match body {
             Body::Single(_) => Instant::now().checked_add(self.hub.config.call_timeout?),
             Body::Stream(_) => None,
@@ -473,69 +472,6 @@ impl Session {
             sink.close(Closed::Session);
         }
         self.hub.forget(self.core.id);
-    }
-}
-
-/// Who answers a call that is not made yet. Its place among the calls in flight is taken already.
-#[must_use = "a call is made by `Found::call`"]
-pub struct Found<'a> {
-    session: &'a Session,
-    operation: ByteString,
-    chosen: Chosen,
-    content_type: Option<MediaType>,
-}
-
-impl Found<'_> {
-    /// Whether all who serve the operation say that calls change nothing: see [`Declaration::safe`].
-    pub fn is_safe(&self) -> bool {
-        self.chosen.safe
-    }
-
-    /// What the one who answers says that its results are.
-    pub fn result_type(&self) -> Option<&MediaType> {
-        self.chosen.result_type.as_ref()
-    }
-
-    /// The same, with what the body is.
-    pub fn content_type(self, content_type: Option<MediaType>) -> Self {
-        Self { content_type, ..self }
-    }
-
-    /// Makes the call: see [`Session::call`].
-    pub fn call(self, body: Body, deadline: Option<Instant>, mut reply: Replier) {
-        let Self {
-            session,
-            operation,
-            chosen,
-            content_type,
-        } = self;
-        Counters::add(&session.hub.counters.calls, 1);
-        reply.hold(chosen.in_use);
-        let deadline = deadline.or_else(|| session.default_deadline(&body));
-        let caller = Caller {
-            session: session.core.id,
-            info: Arc::clone(&session.core.info),
-        };
-        let name = operation.clone();
-        let call = Call {
-            operation,
-            body,
-            content_type,
-            caller,
-            deadline,
-        };
-        // A replier that a panic drops tells its caller so.
-        if catch_unwind(AssertUnwindSafe(|| chosen.responder.respond(call, reply))).is_err() {
-            tracing::error!(operation = &*name, "the responder panicked");
-        }
-    }
-}
-
-impl fmt::Debug for Found<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Found")
-            .field("operation", &self.operation)
-            .finish_non_exhaustive()
     }
 }
 
