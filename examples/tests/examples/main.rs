@@ -1,6 +1,9 @@
 //! Every example runs, and prints what is written at its top.
 
+mod http_reference;
+mod hub;
 mod hub_worker;
+mod pages;
 mod support;
 
 use std::ffi::OsStr;
@@ -19,7 +22,7 @@ const ALONE: [&str; 7] = [
 ];
 
 /// Those with a test of their own.
-const WITH_HUB: [&str; 1] = ["hub-worker"];
+const OTHERS: [&str; 4] = ["hub-worker", "pages", "websocket-chat", "websocket-minimal"];
 
 #[test]
 fn each_prints_what_it_says() {
@@ -31,7 +34,7 @@ fn each_prints_what_it_says() {
 #[test]
 fn each_file_is_an_example_that_is_run_here_and_listed() {
     let listed = std::fs::read_to_string(folder().join("README.md")).expect("the list");
-    let all = || ALONE.into_iter().chain(WITH_HUB);
+    let all = || ALONE.into_iter().chain(OTHERS);
     for entry in std::fs::read_dir(folder()).expect("the folder") {
         let path = entry.expect("a file").path();
         if path.extension() == Some(OsStr::new("rs")) {

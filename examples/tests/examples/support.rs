@@ -1,7 +1,11 @@
 //! Finding an example, and what it says of itself.
 
+use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Child, ChildStdout, Command, Stdio};
+
+use nix::sys::signal::{self, Signal};
+use nix::unistd::Pid;
 
 /// The folder with the sources.
 pub fn folder() -> &'static Path {
@@ -49,4 +53,43 @@ pub fn run(mut program: Command) -> String {
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{}: {errors}", output.status);
     String::from_utf8(output.stdout).expect("text")
+}
+
+/// A program that runs until it is interrupted, killed when the test is over.
+pub struct Running {
+    process: Child,
+    printed: BufReader<ChildStdout>,
+}
+
+impl Running {
+    pub fn start(mut program: Command) -> Self {
+        let mut process = program.stdout(Stdio::piped()).spawn().expect("it starts");
+        let printed = BufReader::new(process.stdout.take().expect("piped"));
+        Self { process, printed }
+    }
+
+    /// The next line it prints.
+    pub fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.printed.read_line(&mut line).expect("text");
+        line
+    }
+
+    /// Stops it as Ctrl-C does. Returns the rest of what it printed.
+    pub fn interrupted(mut self) -> String {
+        let id = i32::try_from(self.process.id()).expect("a process id");
+        signal::kill(Pid::from_raw(id), Signal::SIGINT).expect("it runs");
+        let mut rest = String::new();
+        self.printed.read_to_string(&mut rest).expect("text");
+        assert!(self.process.wait().expect("ended").success());
+        rest
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // If it has ended already there is nothing left to kill.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
 }
