@@ -1,11 +1,13 @@
 //! The hub: where sessions meet.
 
 use std::collections::BTreeMap;
+use std::hash::BuildHasher;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Waker;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
+use foldhash::fast::RandomState;
 use parking_lot::Mutex;
 use switchboard_peer::{ErrorKind, Fault};
 use tokio::time::Instant;
@@ -52,6 +54,14 @@ pub(crate) struct HubInner {
     next_session: AtomicU64,
     next_subscription: AtomicU64,
     since: Instant,
+    epoch: u64,
+}
+
+/// A filter that is to be subscribed to, and the subscription whose place that takes.
+#[derive(Debug)]
+pub(crate) struct Wanted {
+    pub(crate) filter: Filter,
+    pub(crate) replaced: Option<SubscriptionId>,
 }
 
 impl Hub {
@@ -67,6 +77,7 @@ impl Hub {
             next_session: AtomicU64::new(SessionId::HUB.as_u64() + 1),
             next_subscription: AtomicU64::new(1),
             since: Instant::now(),
+            epoch: RandomState::default().hash_one(SystemTime::now()),
             config,
         });
         operations::register(&inner);
@@ -95,6 +106,17 @@ impl Hub {
         })
     }
 
+    /// Tells the serials of this hub from those of others, and from those before a restart: a number that no other hub
+    /// has, as far as chance can do that.
+    pub fn epoch(&self) -> u64 {
+        self.inner.epoch
+    }
+
+    /// The last [`serial`](crate::Message::serial) that was given.
+    pub fn serial(&self) -> u64 {
+        Counters::read(&self.inner.counters.serial)
+    }
+
     /// How the hub does.
     pub fn stats(&self) -> Stats {
         self.inner.stats()
@@ -110,14 +132,16 @@ impl Default for Hub {
 impl HubInner {
     /// Spreads a message that was found legal and allowed.
     pub(crate) fn publish(&self, publish: Publish, publisher: SessionId) -> Result<Published, Fault> {
-        let retain = publish.retain;
-        let message = Arc::new(publish.into_message(publisher));
-        let delivered = if retain {
+        let mut message = publish.into_message(publisher);
+        let delivered = if message.retain {
             let mut retained = self.retained.lock();
+            message.serial = self.counters.next_serial();
+            let message = Arc::new(message);
             retained.store(&message, Instant::now())?;
             self.subscribers.deliver(&message)
         } else {
-            self.subscribers.deliver(&message)
+            message.serial = self.counters.next_serial();
+            self.subscribers.deliver(&Arc::new(message))
         };
         // Only now, with no lock held: to wake is to run foreign code.
         delivered.wake.into_iter().for_each(Waker::wake);
@@ -134,33 +158,44 @@ impl HubInner {
         })
     }
 
-    /// Enters a subscription, with the last values first. Nothing is changed when it fails.
+    /// Enters subscriptions, with the last values first, in the order of their publication. All in one step; nothing is
+    /// changed when it fails.
     pub(crate) fn subscribe(
         &self,
-        filter: &Filter,
+        wanted: &[Wanted],
         session: SessionId,
         queue: &Arc<Queue>,
-        replaced: Option<SubscriptionId>,
-    ) -> Result<SubscriptionId, Fault> {
-        let id = SubscriptionId(self.next_subscription.fetch_add(1, Ordering::Relaxed));
+    ) -> Result<Vec<SubscriptionId>, Fault> {
+        let first = self
+            .next_subscription
+            .fetch_add(wanted.len() as u64, Ordering::Relaxed);
+        let ids: Vec<_> = (first..).map(SubscriptionId).take(wanted.len()).collect();
         let max = self.config.retained_unread_max;
         let mut wake = Vec::new();
         let mut retained = self.retained.lock();
-        let values = retained
-            .matching(filter, max, Instant::now())
-            .map_err(|count| too_many_retained(filter, count, max))?;
+        let mut values = Vec::new();
+        for (wanted, id) in wanted.iter().zip(&ids) {
+            let found = retained
+                .matching(&wanted.filter, max.saturating_sub(values.len()), Instant::now())
+                .map_err(|count| too_many_retained(&wanted.filter, count + values.len(), max))?;
+            values.extend(found.into_iter().map(|message| (*id, message)));
+        }
+        values.sort_unstable_by_key(|(id, message)| (message.serial, *id));
         queue
-            .push_retained(id, values, max, &mut wake)
+            .push_retained(values, Counters::read(&self.counters.serial), max, &mut wake)
             .map_err(no_room_for_retained)?;
-        let subscriber = Subscriber {
-            id,
-            session,
-            queue: Arc::clone(queue),
-        };
-        self.subscribers.insert(filter, subscriber, replaced);
+        for (wanted, id) in wanted.iter().zip(&ids) {
+            let subscriber = Subscriber {
+                id: *id,
+                session,
+                queue: Arc::clone(queue),
+            };
+            self.subscribers
+                .insert(&wanted.filter, subscriber, wanted.replaced);
+        }
         drop(retained);
         wake.into_iter().for_each(Waker::wake);
-        Ok(id)
+        Ok(ids)
     }
 
     /// The session of that number, if it is open.
@@ -209,7 +244,8 @@ fn too_many_retained(filter: &Filter, count: usize, max: usize) -> Fault {
     Fault::error(
         ErrorKind::TooLarge,
         format!(
-            "{count} topics that {:?} matches have a last value, and at most {max} can be read: subscribe to less",
+            "{count} topics that {:?} and what goes before it match have a last value, and at most {max} can be \
+             read: subscribe to less",
             filter.as_str()
         ),
     )

@@ -41,6 +41,11 @@ pub struct Message {
     pub published: SystemTime,
     /// When it stops being of use. An expired message is delivered to nobody.
     pub expires: Option<Instant>,
+    /// Whether it was published to stay as its topic's last value.
+    pub retain: bool,
+    /// Its number among all messages of the hub. Of messages to be [retained](Self::retain) a later one has a greater
+    /// number, and comes later to every subscription; others may be numbered in another order than they come.
+    pub serial: u64,
 }
 
 impl Message {
@@ -127,7 +132,7 @@ impl Publish {
         Ok(())
     }
 
-    /// The message that subscribers get.
+    /// The message that subscribers get, once it has its [`serial`](Message::serial).
     pub(crate) fn into_message(self, publisher: SessionId) -> Message {
         let mut message = Message {
             topic: self.topic,
@@ -138,8 +143,10 @@ impl Publish {
             expires: self
                 .expires_after
                 .and_then(|time| Instant::now().checked_add(time)),
+            retain: self.retain,
+            serial: 0,
         };
-        if self.retain || message.payload.len() <= COPIED_BYTES_MAX {
+        if message.retain || message.payload.len() <= COPIED_BYTES_MAX {
             message.unshare();
         }
         message

@@ -30,7 +30,10 @@ pub enum Policy {
     /// The oldest messages make room, and are counted.
     DropOldest,
     /// One message a topic is pending, always the newest: for states of which only the last one counts, as frames and
-    /// dashboards. When more topics are pending than the queue holds, it drops as [`Policy::DropOldest`] does.
+    /// dashboards. When more topics are pending than the queue holds, it drops as [`Policy::DropOldest`] does. A newer
+    /// message takes the place of the older one, so that a busy topic waits no longer than a quiet one; so messages come
+    /// in another order than they were published, and whoever goes away before all were read and comes back may get
+    /// one twice, but misses none.
     Latest,
     /// The queue takes nothing more: its reader gets what is in it, and then
     /// [`Closed::TooSlow`](crate::Closed::TooSlow).

@@ -122,12 +122,16 @@ impl Retained {
     ) -> Result<Vec<Arc<Message>>, usize> {
         self.forget_expired(now);
         if filter.is_exact() {
-            return Ok(self
-                .values
-                .get(filter.as_str())
+            let found = self.values.get(filter.as_str());
+            let found: Vec<_> = found
                 .map(|value| Arc::clone(&value.message))
                 .into_iter()
-                .collect());
+                .collect();
+            return if found.len() > max {
+                Err(found.len())
+            } else {
+                Ok(found)
+            };
         }
         let (mut found, mut count) = (Vec::new(), 0);
         self.index.for_each_matched_by(filter.as_str(), &mut |topic| {

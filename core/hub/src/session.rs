@@ -27,12 +27,13 @@ use crate::message::Publish;
 use crate::names::{self, Account};
 use crate::operations::{OperationPage, PageRequest, SessionPage, WhoAmI};
 use crate::permissions::{Permissions, Verb};
-use crate::policy::{Policy, QueueLimits};
 use crate::publishing::Published;
 use crate::requests::LoginRequest;
 use crate::responders::Offer;
 use crate::stats::{Counters, Stats};
-use crate::subscription::{self, Closed, Deliveries, Queue, Sink, SubscriptionId};
+use crate::subscription::{Closed, Queue, SubscriptionId};
+
+mod subscribing;
 
 /// How long to wait before trying again what a full table of the hub refused.
 const FULL_RETRY_WAIT: Duration = Duration::from_secs(1);
@@ -338,70 +339,6 @@ impl Session {
                     .add(operation, self.hub.config.absence_grace, now);
             }
         }
-    }
-
-    /// Makes a queue for subscriptions of this session, with the hub's limits on queues.
-    pub fn sink(&self, policy: Policy) -> (Sink, Deliveries) {
-        self.sink_with(policy, self.hub.config.queue)
-    }
-
-    /// Makes a queue for subscriptions of this session. It ends with the session.
-    pub fn sink_with(&self, policy: Policy, limits: QueueLimits) -> (Sink, Deliveries) {
-        let (sink, deliveries) = subscription::channel(policy, limits, Arc::clone(&self.hub.counters));
-        let mut state = self.core.state.lock();
-        if state.closed {
-            sink.queue.close(Closed::Session);
-        } else {
-            state.sinks.retain(|sink| sink.strong_count() > 0);
-            state.sinks.push(Arc::downgrade(&sink.queue));
-        }
-        (sink, deliveries)
-    }
-
-    /// Subscribes a sink of this session to a filter: first come the last values of the topics that have one, then
-    /// whatever is published, with nothing missed or doubled between them.
-    ///
-    /// A session has one subscription a filter: subscribing to the same filter again replaces it, and brings the last
-    /// values again. Filters may overlap: each subscription gets its own copy, also where they share a sink (except
-    /// under [`Policy::Latest`], where the later copy replaces the one that is still unread).
-    ///
-    /// # Errors
-    /// Invalid for an illegal filter; too large when the session has as many subscriptions as it may, or when the
-    /// filter matches more last values than may wait for one reader; conflict when the sink has no reader any more;
-    /// Retry when there is no room for last values because the reader has not yet read those of an earlier
-    /// subscription.
-    pub fn subscribe(&self, filter: &str, sink: &Sink) -> Result<SubscriptionId, Fault> {
-        let filter = Filter::parse(filter)?;
-        self.core.permissions.check(Verb::Subscribe, filter.as_str())?;
-        let mut state = self.core.state.lock();
-        state.check_open()?;
-        let replaced = state.subscriptions.get(&filter).map(|subscribed| subscribed.id);
-        if replaced.is_none() && state.subscriptions.len() >= self.hub.config.subscriptions_per_session_max {
-            return Err(Fault::error(
-                ErrorKind::TooLarge,
-                format!(
-                    "this session has {} subscriptions, and may not have more",
-                    state.subscriptions.len()
-                ),
-            ));
-        }
-        let queue = Arc::clone(&sink.queue);
-        let id = self.hub.subscribe(&filter, self.core.id, &queue, replaced)?;
-        state.subscriptions.insert(filter, Subscribed { id, queue });
-        Ok(id)
-    }
-
-    /// Ends the subscription to that filter; what is in its queue stays there. False if there was none.
-    pub fn unsubscribe(&self, filter: &str) -> bool {
-        let Ok(filter) = Filter::parse(filter) else {
-            return false;
-        };
-        let mut state = self.core.state.lock();
-        let Some(subscribed) = state.subscriptions.remove(&filter) else {
-            return false;
-        };
-        self.hub.subscribers.remove(&filter, subscribed.id);
-        true
     }
 
     /// Publishes without waiting: every queue that has room has the message when this returns. Queues that are full

@@ -10,6 +10,8 @@ pub(crate) struct Counters {
     pub(crate) calls: AtomicU64,
     pub(crate) calls_unknown: AtomicU64,
     pub(crate) published: AtomicU64,
+    /// The last [`serial`](crate::Message::serial) that was given. Beside the count that grows with it.
+    pub(crate) serial: AtomicU64,
     pub(crate) delivered: AtomicU64,
     pub(crate) dropped: AtomicU64,
     pub(crate) replaced: AtomicU64,
@@ -19,6 +21,10 @@ pub(crate) struct Counters {
 impl Counters {
     pub(crate) fn add(counter: &AtomicU64, count: usize) {
         counter.fetch_add(count as u64, Ordering::Relaxed);
+    }
+
+    pub(crate) fn next_serial(&self) -> u64 {
+        self.serial.fetch_add(1, Ordering::Relaxed) + 1
     }
 
     pub(crate) fn read(counter: &AtomicU64) -> u64 {

@@ -12,6 +12,7 @@ use crate::message::Message;
 use crate::policy::{Policy, QueueLimits};
 use crate::stats::Counters;
 
+mod progress;
 mod queue;
 
 pub use queue::BLOCKED_PUBLISHERS_MAX;
@@ -50,6 +51,11 @@ pub struct Delivery {
     pub retained: bool,
     /// How many messages for this queue were dropped since the delivery before.
     pub dropped: u64,
+    /// Of all messages to be retained, those up to this [serial](Message::serial) have come through this queue, save
+    /// what was dropped: whoever subscribes again needs no last value up to it. Holds for a queue whose subscriptions
+    /// were made [in one step](crate::Session::subscribe_all). Under [`Policy::Latest`] it may lag behind what has
+    /// come, as long as more is there to be read: see [`Policy::Latest`].
+    pub reached: u64,
 }
 
 impl Delivery {

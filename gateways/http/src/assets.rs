@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::io::Write as _;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use hyper::header::{
@@ -22,10 +23,12 @@ const LIBRARY_SUFFIX: &str = "/gotalk.js";
 /// What a path that ends with a slash stands for.
 const INDEX: &str = "index.html";
 
-/// Nothing but what comes from this door, and no script or style within a page; nobody may frame it.
+/// Nothing but what comes from this door, and no script or style within a page; no text becomes HTML or a script
+/// (<https://www.w3.org/TR/trusted-types/>); nobody may frame it.
 const CONTENT_POLICY: HeaderValue = HeaderValue::from_static(
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; \
-     connect-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+     connect-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; \
+     require-trusted-types-for 'script'; trusted-types 'none'",
 );
 
 /// May be kept, but must be asked for each time: an update is seen at once, and costs 304 otherwise.
@@ -33,29 +36,36 @@ const REVALIDATED: HeaderValue = HeaderValue::from_static("no-cache");
 
 const OPENER_POLICY: HeaderName = HeaderName::from_static("cross-origin-opener-policy");
 
-/// Compressed once, when the daemon starts: the effort is worth it.
+/// Compressed once, so the effort is worth it.
 const BROTLI_QUALITY: u32 = 9;
 
 /// The window of Brotli, as a power of two of bytes.
 const BROTLI_WINDOW: u32 = 22;
 
-/// The files, each as it is and compressed, ready to be sent.
+/// The files, each as it is and compressed. Cheap to clone.
 #[derive(Debug, Clone, Default)]
 pub struct Assets {
-    library: Option<Asset>,
-    pages: HashMap<String, Asset>,
+    library: Option<Arc<Asset>>,
+    pages: HashMap<String, Arc<Asset>>,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 struct Asset {
     content_type: HeaderValue,
+    bytes: Bytes,
+    /// Made when first asked for: most daemons are never asked for most of their files.
+    variants: OnceLock<Variants>,
+}
+
+#[derive(Debug)]
+struct Variants {
     plain: Variant,
     gzip: Option<Variant>,
     brotli: Option<Variant>,
 }
 
 /// One form of a file. Each has a strong tag of its own: their bytes differ.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 struct Variant {
     encoding: Option<HeaderValue>,
     tag: HeaderValue,
@@ -69,8 +79,6 @@ impl Assets {
     }
 
     /// The same, with the library for browsers, at every path that ends in `/gotalk.js`.
-    ///
-    /// Compresses it, which takes a moment; meant for the start of a program.
     #[must_use]
     pub fn library(mut self, script: impl Into<Bytes>) -> Self {
         self.library = Some(Asset::new(content_type(LIBRARY_SUFFIX), script.into()));
@@ -79,8 +87,6 @@ impl Assets {
 
     /// The same, with a file at this path, which begins with a slash: `/index.html` is also what `/` shows. What it is
     /// follows from the end of its name.
-    ///
-    /// Compresses it, which takes a moment; meant for the start of a program.
     #[must_use]
     pub fn page(mut self, path: &str, bytes: impl Into<Bytes>) -> Self {
         self.pages
@@ -90,12 +96,12 @@ impl Assets {
 
     fn find(&self, path: &str) -> Option<&Asset> {
         if path.ends_with(LIBRARY_SUFFIX) {
-            return self.library.as_ref();
+            return self.library.as_deref();
         }
         if path.ends_with('/') {
-            return self.pages.get(&format!("{path}{INDEX}"));
+            return self.pages.get(&format!("{path}{INDEX}")).map(Arc::as_ref);
         }
-        self.pages.get(path)
+        self.pages.get(path).map(Arc::as_ref)
     }
 }
 
@@ -133,7 +139,30 @@ pub(crate) fn answer<B>(assets: &Assets, request: &Request<B>) -> Result<Answer,
 }
 
 impl Asset {
-    fn new(content_type: HeaderValue, bytes: Bytes) -> Self {
+    fn new(content_type: HeaderValue, bytes: Bytes) -> Arc<Self> {
+        Arc::new(Self {
+            content_type,
+            bytes,
+            variants: OnceLock::new(),
+        })
+    }
+
+    /// The smallest form that the client takes.
+    fn choose(&self, request: &HeaderMap) -> &Variant {
+        let takes = |encoding: &str| {
+            let mut lists = request.get_all(ACCEPT_ENCODING).iter();
+            let wanted = lists.find_map(|list| quality(list, encoding).or_else(|| quality(list, "*")));
+            wanted.is_some_and(|quality| quality > 0)
+        };
+        let variants = self.variants.get_or_init(|| Variants::of(&self.bytes));
+        let brotli = variants.brotli.as_ref().filter(|_| takes("br"));
+        let gzip = || variants.gzip.as_ref().filter(|_| takes("gzip"));
+        brotli.or_else(gzip).unwrap_or(&variants.plain)
+    }
+}
+
+impl Variants {
+    fn of(bytes: &Bytes) -> Self {
         let compressed = |name: &'static str, compressed: std::io::Result<Vec<u8>>| {
             // What does not get smaller, as pictures, is served as it is.
             let compressed = compressed
@@ -145,23 +174,10 @@ impl Asset {
             ))
         };
         Self {
-            content_type,
-            gzip: compressed("gzip", gzip(&bytes)),
-            brotli: compressed("br", brotli(&bytes)),
+            gzip: compressed("gzip", gzip(bytes)),
+            brotli: compressed("br", brotli(bytes)),
             plain: Variant::new(None, bytes.clone()),
         }
-    }
-
-    /// The smallest form that the client takes.
-    fn choose(&self, request: &HeaderMap) -> &Variant {
-        let takes = |encoding: &str| {
-            let mut lists = request.get_all(ACCEPT_ENCODING).iter();
-            let wanted = lists.find_map(|list| quality(list, encoding).or_else(|| quality(list, "*")));
-            wanted.is_some_and(|quality| quality > 0)
-        };
-        let brotli = self.brotli.as_ref().filter(|_| takes("br"));
-        let gzip = || self.gzip.as_ref().filter(|_| takes("gzip"));
-        brotli.or_else(gzip).unwrap_or(&self.plain)
     }
 }
 

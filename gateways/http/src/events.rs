@@ -3,25 +3,29 @@
 //! Each message is one event of the default type, so that `onmessage` gets it, with a JSON object as its data:
 //!
 //! ```text
-//! id: 1731500000123456789
-//! data: {"id":"1731500000123456789","topic":"home/lamp","payload":"on","retained":false}
+//! id: 9f3c0d5e88a1b204-17
+//! data: {"id":"9f3c0d5e88a1b204-17","topic":"home/lamp","payload":"on","retained":false}
 //! ```
 //!
 //! `payload` is the message as text; one that is no UTF-8 is in `payload_base64` instead. `content_type` is there if
 //! the publisher said it, and `dropped` if messages were dropped before this one because the reader was too slow.
 //!
-//! The id is when the message was published. A browser that comes back says the last one it got; then last values
-//! that it has are not sent again. What was published in between and not retained is lost.
+//! The `id` in the data names the message: the hub's epoch, and its number there. That of the event says how far the
+//! reader has come among the messages that were published to be retained. A browser that comes back says the last one
+//! it got; then it gets those last values that it has not had, and no other. What was published in between and not
+//! retained is lost. After a restart of the daemon the epoch is another: all last values are sent.
 
+use std::fmt;
+use std::io::Write;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::{BufMut as _, Bytes, BytesMut};
 use serde::Serialize;
-use switchboard_hub::{CONTENT_TYPE, Closed, Delivery, Message, Policy};
+use switchboard_hub::{CONTENT_TYPE, Closed, Delivery, Hub, Policy};
 use switchboard_peer::BoxFuture;
 use tokio::time::{Instant, Sleep, sleep};
 
@@ -37,34 +41,56 @@ const OPENED: Bytes = Bytes::from_static(b":\n\n");
 /// Said when there is nothing else to say.
 const COMMENT: Bytes = Bytes::from_static(b":\n\n");
 
-/// Two publishers at once may come to the hub in another order than their clocks say. What is so little older than
-/// the last event may still be new.
-const RESUME_OVERLAP: Duration = Duration::from_millis(100);
+/// A place in the order of messages: the hub's [epoch](Hub::epoch) and a serial.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct EventId {
+    epoch: u64,
+    serial: u64,
+}
+
+impl EventId {
+    /// Where the reader is with this delivery.
+    pub(crate) fn reached(hub: &Hub, delivery: &Delivery) -> Self {
+        Self {
+            epoch: hub.epoch(),
+            serial: delivery.reached,
+        }
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        let (epoch, serial) = text.split_once('-')?;
+        Some(Self {
+            epoch: u64::from_str_radix(epoch, 16).ok()?,
+            serial: serial.parse().ok()?,
+        })
+    }
+}
+
+impl fmt::Display for EventId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}-{}", self.epoch, self.serial)
+    }
+}
 
 /// From where a watcher goes on that was here before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Resume {
-    /// Last values from before this are known.
-    known: Option<SystemTime>,
+    /// Last values up to this one are known.
+    known: Option<u64>,
 }
 
 impl Resume {
-    /// After the event of that id. An id that is none of ours, or of a time to come, resumes nothing.
-    pub(crate) fn after(id: &str) -> Self {
-        let time = id
-            .parse()
-            .ok()
-            .and_then(|nanos| UNIX_EPOCH.checked_add(Duration::from_nanos(nanos)));
+    /// After the event of that id. An id that is none of this hub's resumes nothing.
+    pub(crate) fn after(id: &str, hub: &Hub) -> Self {
+        let id = EventId::parse(id).filter(|id| id.epoch == hub.epoch() && id.serial <= hub.serial());
         Self {
-            known: time
-                .filter(|time| *time <= SystemTime::now())
-                .and_then(|time| time.checked_sub(RESUME_OVERLAP)),
+            known: id.map(|id| id.serial),
         }
     }
 
     /// Whether the client does not have this yet.
     pub(crate) fn wants(self, delivery: &Delivery) -> bool {
-        !delivery.retained || self.known.is_none_or(|known| delivery.message.published > known)
+        !delivery.retained || self.known.is_none_or(|known| delivery.message.serial > known)
     }
 }
 
@@ -88,8 +114,8 @@ enum Phase {
     Ended,
 }
 
-impl std::fmt::Debug for EventStream {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for EventStream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("EventStream")
             .field("watcher", &self.watcher)
             .field("phase", &self.phase)
@@ -166,7 +192,7 @@ impl EventStream {
             ready!(self.watcher.deliveries.poll_recv_many(cx, &mut self.batch, most))?;
             for delivery in self.batch.drain(..) {
                 if self.resume.wants(&delivery) {
-                    write_event(&mut events, &delivery);
+                    write_event(&mut events, &self.watcher.shared.hub, &delivery);
                 }
             }
             if !events.is_empty() {
@@ -196,22 +222,26 @@ fn is_zero(count: &u64) -> bool {
 }
 
 /// One event, with its end.
-fn write_event(events: &mut BytesMut, delivery: &Delivery) {
-    // JSON has no line ends within, so its data is one line.
-    events.put_slice(b"id: ");
-    events.put_slice(id(&delivery.message).as_bytes());
-    events.put_slice(b"\ndata: ");
-    write_json(&mut events.writer(), delivery);
-    events.put_slice(b"\n\n");
+fn write_event(events: &mut BytesMut, hub: &Hub, delivery: &Delivery) {
+    let mut events = events.writer();
+    // JSON has no line ends within, so its data is one line. Memory takes all that is written.
+    let _ = write!(events, "id: {}\ndata: ", EventId::reached(hub, delivery));
+    write_json(&mut events, hub, delivery);
+    let _ = events.write_all(b"\n\n");
 }
 
 /// The message as a JSON object.
-pub(crate) fn write_json(json: &mut impl std::io::Write, delivery: &Delivery) {
+pub(crate) fn write_json(json: &mut impl Write, hub: &Hub, delivery: &Delivery) {
     let message = &delivery.message;
     let payload = std::str::from_utf8(&message.payload);
     let content_type = message.headers.iter().find(|(name, _)| *name == CONTENT_TYPE);
+    let id = EventId {
+        epoch: hub.epoch(),
+        serial: message.serial,
+    };
     let event = Event {
-        id: &id(message),
+        // As text: a number of that size would lose its end in JavaScript.
+        id: &id.to_string(),
         topic: &message.topic,
         payload: payload.ok(),
         payload_base64: payload.is_err().then(|| STANDARD.encode(&message.payload)),
@@ -221,12 +251,6 @@ pub(crate) fn write_json(json: &mut impl std::io::Write, delivery: &Delivery) {
     };
     // Text and numbers always are JSON, and memory takes them.
     let _ = serde_json::to_writer(json, &event);
-}
-
-/// When it was published, in nanoseconds since 1970. As text: a number of that size would lose its end in JavaScript.
-fn id(message: &Message) -> String {
-    let since = message.published.duration_since(UNIX_EPOCH).unwrap_or_default();
-    since.as_nanos().to_string()
 }
 
 #[cfg(test)]

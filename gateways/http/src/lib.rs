@@ -62,6 +62,7 @@ mod access_log;
 mod answer;
 mod assets;
 mod call;
+mod console;
 mod events;
 mod exchange;
 mod gateway;

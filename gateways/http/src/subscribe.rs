@@ -9,11 +9,11 @@ use bytestring::ByteString;
 use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 use switchboard_hub::requests::LIST_MAX;
-use switchboard_hub::{Closed, Deliveries, Delivery, Fault, Policy, Session};
+use switchboard_hub::{Closed, Deliveries, Delivery, Fault, Hub, Policy, Session};
 use tokio::time::{Instant, timeout_at};
 
 use crate::answer::{self, Answer, AnswerBody, JSON};
-use crate::events::{self, EventStream, Resume};
+use crate::events::{self, EventId, EventStream, Resume};
 use crate::gateway::Shared;
 use crate::problem::Problem;
 use crate::query::{WAIT_MAX, duration, parameters};
@@ -22,7 +22,7 @@ use crate::visitor::Visitor;
 /// The path.
 pub(crate) const PATH: &str = "/subscribe";
 
-/// Where an event stream goes on that was broken off: the id of the last event.
+/// Where an event stream goes on that was broken off, and where a long poll does: the id of the last event.
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
 /// Asks proxies such as nginx not to hold events back.
@@ -67,7 +67,7 @@ pub(crate) async fn answer<B>(visitor: &Visitor, request: &Request<B>) -> Result
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         return Err(Problem::method("GET, HEAD", "subscribe by GET"));
     }
-    let wanted = Wanted::read(request.uri().query(), request.headers())?;
+    let wanted = Wanted::read(request.uri().query(), request.headers(), &visitor.shared.hub)?;
     let watcher = Watcher::begin(visitor, &wanted).map_err(|fault| {
         visitor.shared.counters.add_fault(&fault);
         Problem::from(fault)
@@ -79,10 +79,10 @@ pub(crate) async fn answer<B>(visitor: &Visitor, request: &Request<B>) -> Result
 }
 
 impl Wanted {
-    fn read(query: Option<&str>, headers: &HeaderMap) -> Result<Self, Problem> {
+    fn read(query: Option<&str>, headers: &HeaderMap, hub: &Hub) -> Result<Self, Problem> {
         let mut wanted = Self::default();
         if let Some(id) = headers.get(LAST_EVENT_ID) {
-            wanted.resume = Resume::after(&String::from_utf8_lossy(id.as_bytes()));
+            wanted.resume = Resume::after(&String::from_utf8_lossy(id.as_bytes()), hub);
         }
         let known = &["topic", "policy", "wait", "last_event_id"];
         for (name, value) in parameters(query, known)? {
@@ -94,7 +94,7 @@ impl Wanted {
                 "wait" => wanted.wait = Some(duration(name, &value, WAIT_MAX)?),
                 // The header says more: it is the browser's, which reconnects to the same address again and again.
                 _ if headers.contains_key(LAST_EVENT_ID) => {}
-                _ => wanted.resume = Resume::after(&value),
+                _ => wanted.resume = Resume::after(&value, hub),
             }
         }
         match wanted.topics.len() {
@@ -121,9 +121,8 @@ impl Watcher {
         let policy = wanted.policy.unwrap_or(options.policy);
         let session = visitor.open_session()?;
         let (sink, deliveries) = session.sink_with(policy, options.queue);
-        for topic in &wanted.topics {
-            session.subscribe(topic, &sink)?;
-        }
+        let topics: Vec<_> = wanted.topics.iter().collect();
+        session.subscribe_all(&topics, &sink)?;
         shared.counters.watchers.fetch_add(1, Ordering::Relaxed);
         Ok(Self {
             deliveries,
@@ -152,7 +151,15 @@ async fn poll(mut watcher: Watcher, wait: Duration, resume: Resume) -> Answer {
         () = shared.shutdown.draining() => None,
     };
     let mut answer = match first {
-        Some(first) => answer::whole(JSON, gathered(&first, &mut watcher.deliveries, resume)),
+        Some(first) => {
+            let (json, reached) = gathered(&shared.hub, first, &mut watcher.deliveries, resume);
+            let mut answer = answer::whole(JSON, json);
+            // What to go on after: an id always is a value.
+            if let Ok(reached) = HeaderValue::try_from(reached.to_string()) {
+                answer.headers_mut().insert(LAST_EVENT_ID, reached);
+            }
+            answer
+        }
         None => {
             let mut answer = Response::new(AnswerBody::empty());
             *answer.status_mut() = StatusCode::NO_CONTENT;
@@ -173,22 +180,24 @@ async fn next_new(deliveries: &mut Deliveries, resume: Resume) -> Result<Deliver
     }
 }
 
-/// The first delivery, and what else is there.
-fn gathered(first: &Delivery, deliveries: &mut Deliveries, resume: Resume) -> Vec<u8> {
+/// The first delivery, and what else is there; with how far that reaches.
+fn gathered(hub: &Hub, first: Delivery, deliveries: &mut Deliveries, resume: Resume) -> (Vec<u8>, EventId) {
     let mut json = vec![b'['];
-    events::write_json(&mut json, first);
+    events::write_json(&mut json, hub, &first);
     let (mut count, mut bytes) = (1, first.message.payload.len());
+    let mut last = first;
     while count < POLL_MESSAGES_MAX && bytes < POLL_BYTES_MAX {
         let Ok(Some(delivery)) = deliveries.try_recv() else {
             break;
         };
         if resume.wants(&delivery) {
             json.push(b',');
-            events::write_json(&mut json, &delivery);
+            events::write_json(&mut json, hub, &delivery);
             count += 1;
             bytes += delivery.message.payload.len();
+            last = delivery;
         }
     }
     json.push(b']');
-    json
+    (json, EventId::reached(hub, &last))
 }

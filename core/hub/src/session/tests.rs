@@ -6,11 +6,12 @@ use futures_util::FutureExt;
 use switchboard_peer::Reply;
 
 use super::*;
+use crate::call::Call;
 use crate::config::HubConfig;
 use crate::hub::Hub;
-use crate::policy::QUEUE_MESSAGES_DEFAULT;
+use crate::policy::{Policy, QUEUE_MESSAGES_DEFAULT, QueueLimits};
 use crate::retained::RetainedLimits;
-use crate::subscription::Delivery;
+use crate::subscription::{Deliveries, Delivery};
 
 fn session(hub: &Hub) -> Session {
     hub.open(info()).unwrap()
@@ -76,4 +77,5 @@ fn hub_in_flight(session: &Session) -> usize {
 mod calls;
 mod concurrency;
 mod limits;
+mod resuming;
 mod topics;

@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
+use super::progress::Progress;
 use super::{Closed, Delivery, SubscriptionId};
 use crate::message::Message;
 use crate::policy::{BLOCK_TIMEOUT_MAX, Policy, QueueLimits};
@@ -37,8 +38,9 @@ struct State {
     bytes: usize,
     /// How many items were ever taken from the front of `news`: the number of its first one.
     taken: u64,
-    /// [`Policy::Latest`] only: the number of the pending item of a topic.
-    pending: HashMap<ByteString, u64>,
+    /// [`Policy::Latest`] only: the pending item of a topic.
+    pending: HashMap<ByteString, Pending>,
+    progress: Progress,
     /// [`Policy::Block`] only: what waits for room, in the order of its publication.
     blocked: VecDeque<Blocked>,
     /// Drops since the last delivery.
@@ -48,6 +50,16 @@ struct State {
     closed: Option<Closed>,
     /// The reader is gone.
     abandoned: bool,
+}
+
+/// The item of a topic that has one at most.
+#[derive(Debug)]
+struct Pending {
+    /// Its number, counted from the first that ever came in.
+    number: u64,
+    /// What its place is reached by, should it be replaced there: see [`Progress`].
+    place: u64,
+    replaced: bool,
 }
 
 #[derive(Debug)]
@@ -225,12 +237,12 @@ impl Queue {
         Counters::add(&self.counters.dropped, 1);
     }
 
-    /// Hands in last values of topics, which come before all news and do not count against the limits. Refused when
-    /// more than `max` of them would be unread.
+    /// Hands in last values of topics, by their serials, all that there were up to `serial`. They come before all news
+    /// and do not count against the limits. Refused when more than `max` of them would be unread.
     pub(crate) fn push_retained(
         &self,
-        subscription: SubscriptionId,
-        messages: Vec<Arc<Message>>,
+        values: Vec<(SubscriptionId, Arc<Message>)>,
+        serial: u64,
         max: usize,
         wake: &mut Vec<Waker>,
     ) -> Result<(), RetainedRefused> {
@@ -238,13 +250,16 @@ impl Queue {
         if state.abandoned || state.closed.is_some() {
             return Err(RetainedRefused::Over);
         }
-        if state.retained.len() + messages.len() > max {
+        if state.retained.len() + values.len() > max {
             return Err(RetainedRefused::Unread(state.retained.len()));
         }
-        state.retained.extend(messages.into_iter().map(|message| Item {
-            subscription,
-            message,
-        }));
+        state.progress.begin(serial, values.len());
+        state
+            .retained
+            .extend(values.into_iter().map(|(subscription, message)| Item {
+                subscription,
+                message,
+            }));
         wake.extend(state.reader.take());
         Ok(())
     }
@@ -317,10 +332,7 @@ impl Queue {
     /// The next delivery that is still of use.
     fn take(&self, state: &mut State) -> Option<Delivery> {
         loop {
-            let (item, retained) = match state.retained.pop_front() {
-                Some(item) => (item, true),
-                None => (state.pop()?, false),
-            };
+            let (item, retained, reached) = state.take()?;
             let expired = item.message.is_expired();
             // Before others are let in: what is dropped among them comes after this one.
             let dropped = if expired {
@@ -344,6 +356,7 @@ impl Queue {
                 message,
                 retained,
                 dropped,
+                reached,
             });
         }
     }
@@ -357,6 +370,7 @@ impl State {
             bytes: 0,
             taken: 0,
             pending: HashMap::new(),
+            progress: Progress::default(),
             blocked: VecDeque::new(),
             dropped: 0,
             reader: None,
@@ -370,9 +384,14 @@ impl State {
     }
 
     fn append(&mut self, item: Item, size: usize, policy: Policy) {
+        let place = self.progress.push(&item.message);
         if policy == Policy::Latest {
-            self.pending
-                .insert(item.message.topic.clone(), self.taken + self.news.len() as u64);
+            let pending = Pending {
+                number: self.taken + self.news.len() as u64,
+                place,
+                replaced: false,
+            };
+            self.pending.insert(item.message.topic.clone(), pending);
         }
         self.bytes += size;
         self.news.push_back(item);
@@ -380,15 +399,18 @@ impl State {
 
     /// [`Policy::Latest`]: puts the item where an older one of its topic waits. False if none does.
     fn replace_pending(&mut self, item: &Item, size: usize) -> bool {
-        let Some(number) = self.pending.get(&item.message.topic) else {
+        let Some(pending) = self.pending.get_mut(&item.message.topic) else {
             return false;
         };
-        let place = number
+        let place = pending
+            .number
             .checked_sub(self.taken)
             .and_then(|place| usize::try_from(place).ok());
         let Some(old) = place.and_then(|place| self.news.get_mut(place)) else {
             return false;
         };
+        pending.replaced = true;
+        self.progress.push(&item.message);
         self.bytes = self.bytes - old.message.size() + size;
         *old = Item {
             subscription: item.subscription,
@@ -397,14 +419,32 @@ impl State {
         true
     }
 
-    fn pop(&mut self) -> Option<Item> {
+    /// The next item to be read, whether it is a last value, and how far the reader has come with it.
+    fn take(&mut self) -> Option<(Item, bool, u64)> {
+        if let Some(item) = self.retained.pop_front() {
+            let is_last = self.retained.is_empty();
+            let reached = self.progress.take_last_value(&item.message, is_last);
+            return Some((item, true, reached));
+        }
+        let (item, place) = self.pop()?;
+        let is_last = self.news.is_empty() && self.blocked.is_empty();
+        let reached = self.progress.take(&item.message, place, is_last);
+        Some((item, false, reached))
+    }
+
+    /// The first of the news; if it took the place of another, with what that place is reached by.
+    fn pop(&mut self) -> Option<(Item, Option<u64>)> {
         let item = self.news.pop_front()?;
         self.taken += 1;
         self.bytes -= item.message.size();
+        let mut place = None;
         if !self.pending.is_empty() {
-            self.pending.remove(&item.message.topic);
+            let pending = self.pending.remove(&item.message.topic);
+            place = pending
+                .filter(|pending| pending.replaced)
+                .map(|pending| pending.place);
         }
-        Some(item)
+        Some((item, place))
     }
 
     /// Why nothing more comes in, or the reader is woken when something does.

@@ -342,11 +342,12 @@ async fn a_batch_takes_what_is_there_up_to_its_bound() {
 fn last_values_come_before_news_and_are_bounded() {
     let mut pair = pair(Policy::DropOldest, 1);
     let _ = pair.push("t", "news");
-    let values = vec![
-        message(Publish::new("a", "old")),
-        message(Publish::new("b", "old")),
-    ];
-    let push = |values| pair.sink.queue.push_retained(ID, values, 3, &mut Vec::new());
+    let values = ["a", "b"].map(|topic| (ID, message(Publish::new(topic, "old"))));
+    let values = values.to_vec();
+    let push = |values| {
+        let queue = &pair.sink.queue;
+        queue.push_retained(values, 0, 3, &mut Vec::new())
+    };
     assert_eq!(push(values.clone()), Ok(()));
     assert_eq!(push(values), Err(RetainedRefused::Unread(2)));
     let all: Vec<_> = std::iter::from_fn(|| pair.deliveries.try_recv().unwrap())
@@ -357,7 +358,7 @@ fn last_values_come_before_news_and_are_bounded() {
     assert_eq!(all, expected);
     pair.sink.queue.close(Closed::Session);
     assert_eq!(
-        pair.sink.queue.push_retained(ID, Vec::new(), 3, &mut Vec::new()),
+        pair.sink.queue.push_retained(Vec::new(), 0, 3, &mut Vec::new()),
         Err(RetainedRefused::Over)
     );
 }

@@ -1,32 +1,32 @@
 use std::sync::Arc;
 
 use serde_json::{Value, json};
-use switchboard_hub::{Account, Hub, Publish, Session, SessionInfo};
+use switchboard_hub::{Account, Message, Publish, Session, SessionInfo};
 
 use super::*;
 
-fn session() -> Session {
+fn session(hub: &Hub) -> Session {
     let info = SessionInfo {
         door: "test".into(),
         address: "here".to_owned(),
         account: Account::guest(),
         client: None,
     };
-    Hub::default().open(info).unwrap()
+    hub.open(info).unwrap()
 }
 
 /// What a subscriber gets of this message.
-async fn delivery(publish: Publish) -> Delivery {
-    let session = session();
+async fn delivery(hub: &Hub, publish: Publish) -> Delivery {
+    let session = session(hub);
     let (sink, mut deliveries) = session.sink(Policy::DropOldest);
     session.subscribe("#", &sink).unwrap();
     session.publish(publish).await.unwrap();
     deliveries.recv().await.unwrap()
 }
 
-fn at(delivery: &Delivery, published: SystemTime, retained: bool) -> Delivery {
+fn numbered(delivery: &Delivery, serial: u64, retained: bool) -> Delivery {
     let mut message = Message::clone(&delivery.message);
-    message.published = published;
+    message.serial = serial;
     Delivery {
         message: Arc::new(message),
         retained,
@@ -36,32 +36,33 @@ fn at(delivery: &Delivery, published: SystemTime, retained: bool) -> Delivery {
 
 #[tokio::test]
 async fn an_event_is_an_id_and_one_line_of_json() {
-    let sent = delivery(Publish::new("a/\n", "on\r\n\"").header(CONTENT_TYPE, "text/plain")).await;
-    let delivery = at(
-        &sent,
-        UNIX_EPOCH + Duration::from_nanos(1_731_500_000_123_456_789),
-        false,
-    );
+    let hub = Hub::default();
+    let publish = Publish::new("a/\n", "on\r\n\"").header(CONTENT_TYPE, "text/plain");
+    let mut delivery = numbered(&delivery(&hub, publish).await, 12, false);
+    delivery.reached = 10;
     let mut events = BytesMut::new();
-    write_event(&mut events, &delivery);
+    write_event(&mut events, &hub, &delivery);
     let events = String::from_utf8(events.to_vec()).unwrap();
+    let epoch = format!("{:016x}", hub.epoch());
     let data = events
-        .strip_prefix("id: 1731500000123456789\ndata: ")
+        .strip_prefix(&format!("id: {epoch}-10\ndata: "))
         .and_then(|rest| rest.strip_suffix("\n\n"))
-        .unwrap();
+        .unwrap_or_else(|| panic!("{events}"));
     assert!(!data.contains(['\n', '\r']), "{data:?}");
     let expected = json!({
-        "id": "1731500000123456789", "topic": "a/\n", "payload": "on\r\n\"", "content_type": "text/plain", "retained": false,
+        "id": format!("{epoch}-12"), "topic": "a/\n", "payload": "on\r\n\"", "content_type": "text/plain",
+        "retained": false,
     });
     assert_eq!(serde_json::from_str::<Value>(data).unwrap(), expected);
 }
 
 #[tokio::test]
 async fn what_is_no_text_is_base64_and_drops_are_told() {
-    let mut delivery = delivery(Publish::new("a", &b"\xff\x00"[..])).await;
+    let hub = Hub::default();
+    let mut delivery = delivery(&hub, Publish::new("a", &b"\xff\x00"[..])).await;
     delivery.dropped = 3;
     let mut json = Vec::new();
-    write_json(&mut json, &delivery);
+    write_json(&mut json, &hub, &delivery);
     let json: Value = serde_json::from_slice(&json).unwrap();
     assert_eq!(
         (&json["payload_base64"], &json["dropped"]),
@@ -72,30 +73,33 @@ async fn what_is_no_text_is_base64_and_drops_are_told() {
 
 #[tokio::test]
 async fn last_values_that_are_known_are_not_wanted_again() {
-    let delivery = delivery(Publish::new("a", "x")).await;
-    let id = delivery.message.published;
-    let resume = Resume::after(&super::id(&delivery.message));
-    assert!(!resume.wants(&at(&delivery, id - Duration::from_secs(1), true)));
+    let hub = Hub::default();
+    let delivery = delivery(&hub, Publish::new("a", "x").retain()).await;
+    for _ in 0..9 {
+        session(&hub).publish(Publish::new("a", "x")).await.unwrap();
+    }
+    let id = |epoch, serial| EventId { epoch, serial }.to_string();
+    let resume = Resume::after(&id(hub.epoch(), 7), &hub);
+    assert!(!resume.wants(&numbered(&delivery, 6, true)));
+    assert!(!resume.wants(&numbered(&delivery, 7, true)));
+    assert!(resume.wants(&numbered(&delivery, 8, true)));
     assert!(
-        resume.wants(&at(&delivery, id - Duration::from_secs(1), false)),
+        resume.wants(&numbered(&delivery, 6, false)),
         "news are always wanted"
     );
-    assert!(
-        resume.wants(&at(&delivery, id - RESUME_OVERLAP / 2, true)),
-        "it may have come later"
-    );
-    assert!(resume.wants(&at(&delivery, id + Duration::from_nanos(1), true)));
-    let future = (SystemTime::now() + Duration::from_secs(60))
-        .duration_since(UNIX_EPOCH)
-        .unwrap();
     for other in [
         "",
+        "-",
         "x",
-        "-1",
-        "0",
-        &future.as_nanos().to_string(),
-        &u128::MAX.to_string(),
+        "7",
+        "-7",
+        &id(hub.epoch() ^ 1, 7),
+        &id(hub.epoch(), hub.serial() + 1),
+        &format!("{:016x}--7", hub.epoch()),
+        &format!("{:016x}-{}", hub.epoch(), u128::MAX),
+        "1731500000123456789",
     ] {
-        assert!(Resume::after(other).wants(&at(&delivery, id, true)), "{other:?}");
+        let resume = Resume::after(other, &hub);
+        assert!(resume.wants(&numbered(&delivery, 1, true)), "{other:?}");
     }
 }

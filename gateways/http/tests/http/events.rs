@@ -91,31 +91,83 @@ async fn who_leaves_is_forgotten() {
 #[tokio::test]
 async fn who_comes_back_gets_only_last_values_that_are_news() {
     let door = Door::open().await;
-    door.retain("old", "1").await;
-    let mut raw = watch(&door, "topic=%23", "").await;
-    let (old, _) = event(&mut raw).await;
-    drop(raw);
-    // An id from some time after the value, as if something else had been seen then.
-    let later = old.parse::<u64>().unwrap() + 200_000_000;
-    let time = std::time::UNIX_EPOCH + Duration::from_nanos(later);
-    while std::time::SystemTime::now() < time {
-        tokio::task::yield_now().await;
+    for topic in ["a", "b", "c"] {
+        door.retain(topic, "1").await;
     }
-    door.retain("new", "2").await;
-    let mut raw = watch(&door, "topic=%23", &format!("Last-Event-ID: {later}\r\n")).await;
-    assert_eq!(payload(&mut raw).await, "2");
-    door.publish("old", "3").await;
-    assert_eq!(payload(&mut raw).await, "3");
+    let mut raw = watch(&door, "topic=a&topic=b&topic=c", "").await;
+    // It leaves half-way, then something changes, then it comes back.
+    let mut had = Vec::new();
+    for _ in 0..2 {
+        let (id, data) = event(&mut raw).await;
+        had.push((id, data["topic"].clone()));
+    }
+    drop(raw);
+    assert_eq!((&had[0].1, &had[1].1), (&json!("a"), &json!("b")));
+    door.publish("a", "not retained").await;
+    door.retain("b", "2").await;
+    let (last, _) = had.pop().unwrap();
+    let mut raw = watch(
+        &door,
+        "topic=a&topic=b&topic=c",
+        &format!("Last-Event-ID: {last}\r\n"),
+    )
+    .await;
+    let mut got = Vec::new();
+    for _ in 0..2 {
+        let (id, data) = event(&mut raw).await;
+        got.push((data["topic"].clone(), data["payload"].clone(), id));
+    }
+    assert_eq!(
+        (&got[0].0, &got[0].1, &got[1].0, &got[1].1),
+        (&json!("c"), &json!("1"), &json!("b"), &json!("2"))
+    );
+    // What is not retained takes the reader no further.
+    door.publish("a", "3").await;
+    let (id, data) = event(&mut raw).await;
+    assert_eq!((&data["payload"], &id), (&json!("3"), &got[1].2));
+    assert_ne!(data["id"], json!(id), "but it has a name of its own");
     let response = door
-        .get(&format!("/subscribe?topic=old&wait=0&last_event_id={later}"))
+        .get(&format!("/subscribe?topic=%23&wait=0&last_event_id={id}"))
         .await;
     assert_eq!(response.status, 204);
-    for unknown in ["0", "x", "99999999999999999999"] {
+}
+
+#[tokio::test]
+async fn who_was_at_another_hub_or_before_a_restart_gets_all_last_values() {
+    let (door, other) = (Door::open().await, Door::open().await);
+    for door in [&door, &other] {
+        door.retain("a", "1").await;
+    }
+    let mut raw = watch(&other, "topic=a", "").await;
+    let (foreign, _) = event(&mut raw).await;
+    for unknown in ["0", "x", "99999999999999999999", "%20", &foreign] {
         let response = door
-            .get(&format!("/subscribe?topic=old&wait=0&last_event_id={unknown}"))
+            .get(&format!("/subscribe?topic=a&wait=0&last_event_id={unknown}"))
             .await;
         assert_eq!(response.json().as_array().unwrap().len(), 1, "{unknown}");
     }
+}
+
+#[tokio::test]
+async fn long_polls_go_on_after_the_answer_before() {
+    let door = Door::open().await;
+    door.retain("a", "1").await;
+    door.retain("b", "2").await;
+    let payloads = |response: &crate::support::Response| -> Vec<Value> {
+        let events = response.json();
+        let events = events.as_array().unwrap().iter();
+        events.map(|event| event["payload"].clone()).collect()
+    };
+    let first = door.get("/subscribe?topic=%23&wait=0").await;
+    assert_eq!(payloads(&first), ["1", "2"]);
+    door.retain("a", "3").await;
+    let known = first.header("last-event-id").unwrap();
+    let poll = format!("/subscribe?topic=%23&wait=0&last_event_id={known}");
+    let second = door.get(&poll).await;
+    assert_eq!(payloads(&second), ["3"]);
+    let known = second.header("last-event-id").unwrap();
+    let poll = format!("/subscribe?topic=%23&wait=0&last_event_id={known}");
+    assert_eq!(door.get(&poll).await.status, 204);
 }
 
 #[tokio::test]
