@@ -16,9 +16,6 @@ const ALPN: [&[u8]; 2] = [b"h2", b"http/1.1"];
 /// gotalk for web pages, as `clients/js` builds it.
 const LIBRARY: &str = include_str!("../../../clients/js/dist/gotalk.js");
 
-/// What there is to see at `/`.
-const PAGE: &str = include_str!("http/index.html");
-
 pub(super) fn gateway(house: &House) -> Gateway<HttpGateway> {
     let settings = &house.config.http;
     let listen = settings.listen.iter().map(|address| {
@@ -31,7 +28,7 @@ pub(super) fn gateway(house: &House) -> Gateway<HttpGateway> {
     });
     let mut options = options(&house.config);
     options.access_log = access_log(house);
-    let assets = Assets::none().library(LIBRARY).page("/index.html", PAGE);
+    let assets = Assets::none().library(LIBRARY).console();
     Gateway {
         name: "http",
         schemes: &address::HTTP,
