@@ -56,8 +56,6 @@ pub(crate) struct Driver<T> {
     pause: Option<Pause>,
     phase: Phase,
     linger: Linger,
-    /// A last look before rest.
-    rest: Linger,
 }
 
 /// Why nothing is read for now.
@@ -110,7 +108,6 @@ impl<T: Transport> Driver<T> {
             pause: None,
             phase: Phase::Running,
             linger: Linger::default(),
-            rest: Linger::default(),
             connection,
         }
     }
@@ -290,17 +287,11 @@ impl<T: Transport> Future for Driver<T> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<CloseReason> {
         let this = self.get_mut();
         this.connection.register_driver(cx);
-        let mut busy = false;
         for _ in 0..ROUNDS_MAX {
             match this.round(cx) {
-                Ok(true) => busy = true,
+                Ok(true) => {}
                 Ok(false) => {
                     if this.arm_timer(cx) {
-                        if busy {
-                            // What answers this often comes at once. To look once more costs less than to fall
-                            // asleep and be woken, above all on a virtual machine.
-                            let _ = this.rest.give_way(cx);
-                        }
                         return Poll::Pending;
                     }
                 }
