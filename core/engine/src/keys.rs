@@ -27,8 +27,8 @@ pub const SCAN_ENTRIES_MAX: usize = 1_000;
 pub const SCAN_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// The number of a write: greater than that of every earlier write in its bucket, also after the key was deleted, and
-/// after a restart. Never 0.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+/// after a restart. Never 0, which stands for before all writes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Revision(pub u64);
 
 impl fmt::Display for Revision {

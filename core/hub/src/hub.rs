@@ -9,17 +9,21 @@ use std::time::{Duration, SystemTime};
 
 use foldhash::fast::RandomState;
 use parking_lot::Mutex;
+use switchboard_engine::Engine;
 use switchboard_peer::{ErrorKind, Fault};
 use tokio::time::Instant;
 
 use crate::absences::Absences;
 use crate::config::HubConfig;
 use crate::filter::Filter;
-use crate::message::Publish;
+use crate::keys::events::{KeyEvents, concerns_keys};
+use crate::keys::fault;
+use crate::message::{Message, Publish};
 use crate::operations;
 use crate::publishing::Published;
 use crate::responders::Responders;
-use crate::retained::Retained;
+use crate::retained::keeper::Keeper;
+use crate::retained::{Retained, loading};
 use crate::session::{Session, SessionCore, SessionId, SessionInfo};
 use crate::stats::{Counters, Stats};
 use crate::subscribers::{Subscriber, Subscribers};
@@ -33,7 +37,8 @@ const UNREAD_RETRY_WAIT: Duration = Duration::from_millis(500);
 
 /// Where sessions meet: routes calls, spreads messages, keeps last values. Cheap to clone, all clones are one hub.
 ///
-/// It has no task and no thread of its own: everything runs in those of who calls, publishes and reads.
+/// Without an [engine](Self::with_engine) it has no task and no thread of its own: everything runs in those of who
+/// calls, publishes and reads. With one, a task carries last values into it.
 #[derive(Debug, Clone)]
 pub struct Hub {
     inner: Arc<HubInner>,
@@ -47,6 +52,10 @@ pub(crate) struct HubInner {
     pub(crate) absences: Absences,
     pub(crate) subscribers: Subscribers,
     pub(crate) counters: Arc<Counters>,
+    pub(crate) engine: Option<Arc<dyn Engine>>,
+    pub(crate) key_events: KeyEvents,
+    /// Carries last values into the engine; there is one if there is that.
+    keeper: Option<Arc<Keeper>>,
     /// One lock for all topics: held while a retained message is spread, so that the last value is the one that came
     /// last at every subscriber, and that a new subscriber misses nothing between last value and news.
     retained: Mutex<Retained>,
@@ -65,9 +74,48 @@ pub(crate) struct Wanted {
 }
 
 impl Hub {
-    /// A hub with its own operations and nothing else.
+    /// A hub with its own operations and nothing else. It keeps nothing: last values are in memory, and there are no
+    /// keys.
     pub fn new(config: HubConfig) -> Self {
+        Self::build(config, None)
+    }
+
+    /// A hub that keeps last values and keys in an engine. It is ready when the last values are read.
+    ///
+    /// # Errors
+    /// Those of the engine.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
+    pub async fn with_engine(config: HubConfig, engine: Arc<dyn Engine>) -> Result<Self, Fault> {
+        let hub = Self::build(config, Some(Arc::clone(&engine)));
+        loading::load(&hub.inner, &engine).await.map_err(fault)?;
+        if let Some(keeper) = hub.inner.keeper.clone() {
+            tokio::spawn(async move { keeper.run(engine).await });
+        }
+        Ok(hub)
+    }
+
+    /// Brings what has to outlast the hub into its engine, and lets go of that. To be called when no session is left;
+    /// what is asked of the engine from then on is Retry.
+    ///
+    /// # Errors
+    /// Those of the engine: what was acknowledged a moment ago may be lost then.
+    pub async fn stop(&self) -> Result<(), Fault> {
+        if let Some(keeper) = &self.inner.keeper {
+            keeper.stop().await;
+        }
+        match &self.inner.engine {
+            Some(engine) => engine.close().await.map_err(fault),
+            None => Ok(()),
+        }
+    }
+
+    fn build(config: HubConfig, engine: Option<Arc<dyn Engine>>) -> Self {
         let inner = Arc::new(HubInner {
+            keeper: engine.is_some().then(Arc::default),
+            key_events: KeyEvents::default(),
+            engine,
             responders: Responders::new(),
             absences: Absences::default(),
             subscribers: Subscribers::new(),
@@ -133,15 +181,16 @@ impl HubInner {
     /// Spreads a message that was found legal and allowed.
     pub(crate) fn publish(&self, publish: Publish, publisher: SessionId) -> Result<Published, Fault> {
         let mut message = publish.into_message(publisher);
-        let delivered = if message.retain {
+        let (delivered, kept) = if message.retain {
             let mut retained = self.retained.lock();
             message.serial = self.counters.next_serial();
             let message = Arc::new(message);
             retained.store(&message, Instant::now())?;
-            self.subscribers.deliver(&message)
+            let kept = self.keeper.as_ref().map(|keeper| keeper.keep(&message));
+            (self.subscribers.deliver(&message), kept)
         } else {
             message.serial = self.counters.next_serial();
-            self.subscribers.deliver(&Arc::new(message))
+            (self.subscribers.deliver(&Arc::new(message)), None)
         };
         // Only now, with no lock held: to wake is to run foreign code.
         delivered.wake.into_iter().for_each(Waker::wake);
@@ -155,13 +204,14 @@ impl HubInner {
         Ok(Published {
             subscriptions: delivered.queued,
             waits: delivered.waits,
+            kept,
         })
     }
 
     /// Enters subscriptions, with the last values first, in the order of their publication. All in one step; nothing is
     /// changed when it fails.
     pub(crate) fn subscribe(
-        &self,
+        self: &Arc<Self>,
         wanted: &[Wanted],
         session: SessionId,
         queue: &Arc<Queue>,
@@ -195,7 +245,48 @@ impl HubInner {
         }
         drop(retained);
         wake.into_iter().for_each(Waker::wake);
+        let of_keys = |wanted: &Wanted| concerns_keys(wanted.filter.as_str());
+        if let Some(engine) = self.engine.as_ref().filter(|_| wanted.iter().any(of_keys)) {
+            KeyEvents::begin(self, engine);
+        }
         Ok(ids)
+    }
+
+    /// Takes a last value that is in the engine already; not to be told to subscribers. One that this hub has a newer
+    /// one of is left out.
+    pub(crate) fn remember(&self, topic: &str, value: Option<Message>) -> Result<(), Fault> {
+        let mut retained = self.retained.lock();
+        if self
+            .keeper
+            .as_ref()
+            .is_some_and(|keeper| keeper.is_pending(topic))
+        {
+            return Ok(());
+        }
+        match value {
+            Some(mut message) => {
+                message.serial = self.counters.next_serial();
+                retained.store(&Arc::new(message), Instant::now())
+            }
+            None => {
+                retained.forget(topic);
+                Ok(())
+            }
+        }
+    }
+
+    /// Forgets all last values but those that are on their way into the engine: what it has will be told anew.
+    pub(crate) fn forget_last_values(&self) {
+        let mut retained = self.retained.lock();
+        for topic in retained.topics() {
+            if !self
+                .keeper
+                .as_ref()
+                .is_some_and(|keeper| keeper.is_pending(&topic))
+            {
+                retained.forget(&topic);
+            }
+        }
     }
 
     /// The session of that number, if it is open.

@@ -4,9 +4,11 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use bytestring::ByteString;
+use switchboard_engine::Timestamp;
 use switchboard_peer::{ErrorKind, Fault};
 use tokio::time::Instant;
 
+use crate::retained::record::Record;
 use crate::session::SessionId;
 
 /// What a message weighs in a queue beside its text and payload: its own memory and its place in the queue.
@@ -52,6 +54,28 @@ impl Message {
     /// What it weighs in a queue, in bytes.
     pub fn size(&self) -> usize {
         MESSAGE_OVERHEAD_BYTES + self.topic.len() + self.payload.len() + header_bytes(&self.headers)
+    }
+
+    /// A last value as the engine kept it. `None` if it has expired.
+    pub(crate) fn kept(topic: ByteString, record: Record, expires: Option<Timestamp>) -> Option<Self> {
+        let now = Timestamp::from(SystemTime::now());
+        let left = match expires {
+            Some(expires) if expires <= now => return None,
+            Some(expires) => Some(expires.since(now)),
+            None => None,
+        };
+        let mut message = Self {
+            topic,
+            payload: record.payload,
+            headers: record.headers,
+            publisher: SessionId::HUB,
+            published: record.published.into(),
+            expires: left.and_then(|left| Instant::now().checked_add(left)),
+            retain: true,
+            serial: 0,
+        };
+        message.unshare();
+        Some(message)
     }
 
     /// Whether it is of no more use.

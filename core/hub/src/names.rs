@@ -20,6 +20,9 @@ pub const TREE_LEVELS_MAX: usize = 128;
 /// Operations that begin so are the hub's own.
 pub const RESERVED_OPERATION_PREFIX: &str = "hub.";
 
+/// So do those for the keys that the hub keeps.
+pub const KEYS_OPERATION_PREFIX: &str = "keys.";
+
 /// Topics whose first level begins so are the hub's own.
 pub const RESERVED_TOPIC_PREFIX: char = '$';
 
@@ -141,7 +144,7 @@ pub(crate) fn check_levels(noun: Noun, name: &str, reason: &'static str) -> Resu
 
 /// Whether the operation is one that only the hub itself may serve.
 pub fn is_reserved_operation(name: &str) -> bool {
-    name.starts_with(RESERVED_OPERATION_PREFIX)
+    name.starts_with(RESERVED_OPERATION_PREFIX) || name.starts_with(KEYS_OPERATION_PREFIX)
 }
 
 /// Whether the topic is one that only the hub itself may publish to.
@@ -241,6 +244,7 @@ mod tests {
     fn reserved_names_are_told_from_those_that_only_look_alike() {
         assert!(is_reserved_operation("hub.ops"));
         assert!(is_reserved_operation("hub."));
+        assert!(is_reserved_operation("keys.get"));
         assert!(!is_reserved_operation("hub"));
         assert!(!is_reserved_operation("hubs.ops"));
         assert!(is_reserved_topic("$hub/x"));

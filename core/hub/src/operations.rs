@@ -19,6 +19,7 @@ use crate::requests;
 use crate::responders::Offer;
 use crate::session::SessionId;
 
+mod keys;
 mod ops;
 mod page;
 mod publish;
@@ -52,6 +53,8 @@ enum Answer {
     Now(fn(&HubInner, &Caller, &[u8]) -> Result<Bytes, Fault>),
     /// It may have to wait first.
     Later(fn(&HubInner, &Caller, &[u8], Replier)),
+    /// It may take a stream, and have to wait.
+    Call(fn(Arc<HubInner>, Call, Replier)),
 }
 
 /// Enters the hub's own operations into its table.
@@ -64,37 +67,64 @@ pub(crate) fn register(hub: &Arc<HubInner>) {
         (requests::PUBLISH, !SAFE, Answer::Later(publish::answer)),
     ];
     for (name, safe, answer) in all {
-        let own = Own {
-            hub: Arc::downgrade(hub),
-            answer,
-        };
-        let offer = Offer {
-            responder: Arc::new(own),
-            declaration: Declaration {
-                safe,
-                result_type: Some(MediaType::JSON),
-            },
-        };
-        let entered = hub
-            .responders
-            .insert(ByteString::from_static(name), SessionId::HUB, offer, 1);
-        debug_assert!(entered.is_ok(), "a new table has room for {name}");
+        enter(hub, name, safe, Some(MediaType::JSON), answer);
     }
+    if hub.engine.is_some() {
+        for (name, safe, is_json) in keys::ALL {
+            let result_type = is_json.then_some(MediaType::JSON);
+            enter(hub, name, safe, result_type, Answer::Call(keys::answer));
+        }
+    }
+}
+
+fn enter(
+    hub: &Arc<HubInner>,
+    name: &'static str,
+    safe: bool,
+    result_type: Option<MediaType>,
+    answer: Answer,
+) {
+    let own = Own {
+        hub: Arc::downgrade(hub),
+        answer,
+    };
+    let offer = Offer {
+        responder: Arc::new(own),
+        declaration: Declaration { safe, result_type },
+    };
+    let entered = hub
+        .responders
+        .insert(ByteString::from_static(name), SessionId::HUB, offer, 1);
+    debug_assert!(entered.is_ok(), "a new table has room for {name}");
 }
 
 impl Responder for Own {
     fn respond(&self, call: Call, reply: Replier) {
-        let Body::Single(body) = call.body else {
-            let message = format!("{} takes one payload, not a stream", call.operation);
-            return reply.fault(Fault::error(ErrorKind::Unsupported, message));
-        };
         let Some(hub) = self.hub.upgrade() else {
             return reply.fault(Fault::retry(STOPPING_RETRY_WAIT, "the hub is going down"));
         };
+        let payload = |call: Call| Ok((single(&call.operation, call.body)?, call.caller));
         match self.answer {
-            Answer::Now(answer) => reply.answer(answer(&hub, &call.caller, &body)),
-            Answer::Later(answer) => answer(&hub, &call.caller, &body, reply),
+            Answer::Call(answer) => answer(hub, call, reply),
+            Answer::Now(answer) => {
+                reply.answer(payload(call).and_then(|(body, caller)| answer(&hub, &caller, &body)));
+            }
+            Answer::Later(answer) => match payload(call) {
+                Ok((body, caller)) => answer(&hub, &caller, &body, reply),
+                Err(fault) => reply.fault(fault),
+            },
         }
+    }
+}
+
+/// The payload of an operation that takes no stream.
+fn single(operation: &str, body: Body) -> Result<Bytes, Fault> {
+    match body {
+        Body::Single(body) => Ok(body),
+        Body::Stream(_) => Err(Fault::error(
+            ErrorKind::Unsupported,
+            format!("{operation} takes one payload, not a stream"),
+        )),
     }
 }
 

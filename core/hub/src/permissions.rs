@@ -5,9 +5,11 @@
 
 use std::fmt;
 
+use switchboard_engine::Bucket;
 use switchboard_peer::{ErrorKind, Fault};
 
-use crate::names::{self, RESERVED_OPERATION_PREFIX, RESERVED_TOPIC_PREFIX};
+use crate::keys::{OWN_BUCKET_PREFIX, is_of_topics, is_own_bucket};
+use crate::names::{self, KEYS_OPERATION_PREFIX, RESERVED_OPERATION_PREFIX, RESERVED_TOPIC_PREFIX};
 
 /// What one can be allowed to do with a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,6 +22,10 @@ pub enum Verb {
     Publish,
     /// Subscribe to a filter.
     Subscribe,
+    /// Read a key, scan and watch keys.
+    Read,
+    /// Write a key.
+    Write,
 }
 
 impl fmt::Display for Verb {
@@ -29,6 +35,8 @@ impl fmt::Display for Verb {
             Self::Serve => "serve",
             Self::Publish => "publish to",
             Self::Subscribe => "subscribe to",
+            Self::Read => "read",
+            Self::Write => "write",
         })
     }
 }
@@ -51,7 +59,7 @@ impl Permissions {
         let reserved = match verb {
             Verb::Serve => names::is_reserved_operation(name),
             Verb::Publish => names::is_reserved_topic(name),
-            Verb::Call | Verb::Subscribe => false,
+            Verb::Call | Verb::Subscribe | Verb::Read | Verb::Write => false,
         };
         if !reserved {
             return Ok(());
@@ -59,10 +67,35 @@ impl Permissions {
         Err(Fault::error(
             ErrorKind::Denied,
             format!(
-                "nobody may {verb} {name:?}: operations that begin with `{RESERVED_OPERATION_PREFIX}` and topics \
-                 that begin with `{RESERVED_TOPIC_PREFIX}` are the hub's own"
+                "nobody may {verb} {name:?}: operations that begin with `{RESERVED_OPERATION_PREFIX}` or \
+                 `{KEYS_OPERATION_PREFIX}` and topics that begin with `{RESERVED_TOPIC_PREFIX}` are the hub's own"
             ),
         ))
+    }
+
+    /// Whether the account may do this with a key, or with all keys that begin so.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Denied`], with what is not allowed.
+    pub fn check_key(&self, verb: Verb, bucket: &Bucket, key: &[u8]) -> Result<(), Fault> {
+        if is_own_bucket(bucket) {
+            return Err(Fault::error(
+                ErrorKind::Denied,
+                format!(
+                    "nobody may {verb} the bucket {bucket}: those that begin with `{OWN_BUCKET_PREFIX}` are the hub's own"
+                ),
+            ));
+        }
+        if verb == Verb::Write && is_of_topics(bucket, key) {
+            return Err(Fault::error(
+                ErrorKind::Denied,
+                format!(
+                    "nobody may write the key \"{}\": it shows the last value of a topic; publish to that with `retain`",
+                    key.escape_ascii()
+                ),
+            ));
+        }
+        Ok(())
     }
 }
 
@@ -78,6 +111,8 @@ mod tests {
             (Verb::Call, "x", true),
             (Verb::Serve, "x", true),
             (Verb::Serve, "hub.x", false),
+            (Verb::Serve, "keys.x", false),
+            (Verb::Call, "keys.get", true),
             (Verb::Publish, "hub.x", true),
             (Verb::Publish, "$hub/x", false),
             (Verb::Subscribe, "$hub/#", true),

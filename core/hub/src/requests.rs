@@ -22,6 +22,8 @@ use crate::names;
 use crate::operations::{PAGE_MAX, PageRequest};
 use crate::policy::Policy;
 
+pub mod keys;
+
 /// `hub.login`.
 pub const LOGIN: &str = "hub.login";
 /// `hub.serve`.

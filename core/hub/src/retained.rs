@@ -16,6 +16,10 @@ use crate::message::Message;
 use crate::names::LEVEL_SEPARATOR;
 use crate::tree::LevelTree;
 
+pub(crate) mod keeper;
+pub(crate) mod loading;
+pub(crate) mod record;
+
 /// What a level of a topic weighs in the index, counted as if no two topics shared one.
 const LEVEL_BYTES: usize = 160;
 
@@ -110,6 +114,11 @@ impl Retained {
         Ok(())
     }
 
+    /// Forgets the last value of a topic.
+    pub(crate) fn forget(&mut self, topic: &str) {
+        self.remove(topic);
+    }
+
     /// The last values of the topics that the filter matches, in no order.
     ///
     /// # Errors
@@ -141,6 +150,11 @@ impl Retained {
             }
         });
         if count > max { Err(count) } else { Ok(found) }
+    }
+
+    /// The topics that have a last value, in no order.
+    pub(crate) fn topics(&self) -> Vec<ByteString> {
+        self.values.keys().cloned().collect()
     }
 
     /// How many topics have a last value, and what these weigh in bytes.

@@ -15,6 +15,7 @@ use std::time::{Duration, SystemTime};
 use bytestring::ByteString;
 use foldhash::{HashMap, HashMapExt};
 use parking_lot::Mutex;
+use switchboard_engine::{Bucket, Key};
 use switchboard_peer::{Body, ErrorKind, Fault, Replier};
 use tokio::time::Instant;
 
@@ -23,6 +24,7 @@ use crate::declaration::Declaration;
 use crate::filter::Filter;
 use crate::found::Found;
 use crate::hub::HubInner;
+use crate::keys::SessionKeys;
 use crate::message::Publish;
 use crate::names::{self, Account};
 use crate::operations::{OperationPage, PageRequest, SessionPage, WhoAmI};
@@ -145,6 +147,28 @@ impl SessionCore {
             names::check_retained_topic(&publish.topic)?;
         }
         hub.publish(publish, self.id)
+    }
+
+    /// See [`Session::keys`].
+    pub(crate) fn keys<'a>(&'a self, hub: &'a HubInner) -> Result<SessionKeys<'a>, Fault> {
+        self.check_open()?;
+        let engine = hub.engine.as_deref().ok_or_else(|| {
+            Fault::error(ErrorKind::Unsupported, "this hub has no engine: it keeps no keys")
+        })?;
+        Ok(SessionKeys {
+            core: self,
+            keys: engine.keys(),
+        })
+    }
+
+    /// Whether the session may do this with a key.
+    pub(crate) fn check_key(&self, verb: Verb, bucket: &Bucket, key: &Key) -> Result<(), Fault> {
+        self.permissions.check_key(verb, bucket, key.as_ref())
+    }
+
+    /// Whether the session may do this with all keys that begin so.
+    pub(crate) fn check_prefix(&self, verb: Verb, bucket: &Bucket, prefix: &[u8]) -> Result<(), Fault> {
+        self.permissions.check_key(verb, bucket, prefix)
     }
 
     /// Forgets a subscription whose reader is gone, or was too slow.
@@ -364,7 +388,15 @@ impl Session {
     /// # Cancel safety
     /// Once polled, the message is published; dropping the future drops it for those it still waits for.
     pub async fn publish(&self, publish: Publish) -> Result<usize, Fault> {
-        Ok(self.publish_now(publish)?.settled().await)
+        self.publish_now(publish)?.settled().await
+    }
+
+    /// The keys of the hub, as far as this session may.
+    ///
+    /// # Errors
+    /// Unsupported, when the hub keeps nothing; failed, when the session is closed.
+    pub fn keys(&self) -> Result<SessionKeys<'_>, Fault> {
+        self.core.keys(&self.hub)
     }
 
     /// Who this session is.

@@ -10,6 +10,7 @@ use std::task::Waker;
 use parking_lot::RwLock;
 
 use crate::filter::Filter;
+use crate::keys::events::concerns_keys;
 use crate::message::Message;
 use crate::session::SessionId;
 use crate::shards::Shards;
@@ -22,6 +23,7 @@ pub(crate) struct Subscribers {
     exact: Shards<Vec<Subscriber>>,
     wild: RwLock<LevelTree<Vec<Subscriber>>>,
     count: AtomicUsize,
+    of_keys: AtomicUsize,
 }
 
 /// One subscription.
@@ -51,6 +53,7 @@ impl Subscribers {
             exact: Shards::new(),
             wild: RwLock::new(LevelTree::new()),
             count: AtomicUsize::new(0),
+            of_keys: AtomicUsize::new(0),
         }
     }
 
@@ -59,28 +62,39 @@ impl Subscribers {
         self.count.load(Ordering::Relaxed)
     }
 
+    /// How many of them want to know what changes among the keys.
+    pub(crate) fn of_keys(&self) -> usize {
+        self.of_keys.load(Ordering::Acquire)
+    }
+
     /// Enters a subscription. The one that it replaces goes in the same moment: no message is missed or comes twice.
     pub(crate) fn insert(&self, filter: &Filter, subscriber: Subscriber, replaced: Option<SubscriptionId>) {
         self.edit(filter, |subscribers| {
             if let Some(old) = replaced {
-                self.take(subscribers, old);
+                self.take(filter, subscribers, old);
             }
             // Numbers only grow, so this usually is the end; two that subscribe at once may come in either order.
             let place = subscribers.partition_point(|other| other.id < subscriber.id);
             subscribers.insert(place, subscriber);
             self.count.fetch_add(1, Ordering::Relaxed);
+            if concerns_keys(filter.as_str()) {
+                self.of_keys.fetch_add(1, Ordering::AcqRel);
+            }
         });
     }
 
     /// Removes a subscription. It may be gone already.
     pub(crate) fn remove(&self, filter: &Filter, id: SubscriptionId) {
-        self.edit(filter, |subscribers| self.take(subscribers, id));
+        self.edit(filter, |subscribers| self.take(filter, subscribers, id));
     }
 
-    fn take(&self, subscribers: &mut Vec<Subscriber>, id: SubscriptionId) {
+    fn take(&self, filter: &Filter, subscribers: &mut Vec<Subscriber>, id: SubscriptionId) {
         if let Ok(place) = subscribers.binary_search_by_key(&id, |subscriber| subscriber.id) {
             subscribers.remove(place);
             self.count.fetch_sub(1, Ordering::Relaxed);
+            if concerns_keys(filter.as_str()) {
+                self.of_keys.fetch_sub(1, Ordering::AcqRel);
+            }
         }
     }
 

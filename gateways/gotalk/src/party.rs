@@ -117,7 +117,8 @@ impl Service for Party {
         match self.session.publish_now(Publish::new(name.clone(), payload)) {
             Ok(published) if published.is_settled() => None,
             Ok(published) => Some(Box::pin(async move {
-                published.settled().await;
+                // Nothing that comes as a notification is kept, so nothing can fail to be.
+                let _ = published.settled().await;
             })),
             Err(fault) => {
                 self.refuse_notification(peer, &name, fault.message());

@@ -17,8 +17,8 @@ pub struct PublishReply {
     pub subscriptions: usize,
 }
 
-/// Publishes as the caller, whose session checks whether it may. Only where a full queue has to be waited for does it
-/// take a task; outside of a runtime there is none, and the message is dropped for such queues.
+/// Publishes as the caller, whose session checks whether it may. Only where a full queue or the engine has to be waited
+/// for does it take a task; outside of a runtime there is none, and the message is dropped for such queues.
 pub(super) fn answer(hub: &HubInner, caller: &Caller, body: &[u8], reply: Replier) {
     match publish(hub, caller, body) {
         Err(fault) => reply.fault(fault),
@@ -26,7 +26,7 @@ pub(super) fn answer(hub: &HubInner, caller: &Caller, body: &[u8], reply: Replie
             Ok(runtime) if !published.is_settled() => {
                 runtime.spawn(async move { respond(published.settled().await, reply) });
             }
-            _ => respond(published.subscriptions(), reply),
+            _ => respond(Ok(published.subscriptions()), reply),
         },
     }
 }
@@ -39,6 +39,6 @@ fn publish(hub: &HubInner, caller: &Caller, body: &[u8]) -> Result<Published, Fa
     session.publish(hub, publish)
 }
 
-fn respond(subscriptions: usize, reply: Replier) {
-    reply.answer(json(&PublishReply { subscriptions }));
+fn respond(settled: Result<usize, Fault>, reply: Replier) {
+    reply.answer(settled.and_then(|subscriptions| json(&PublishReply { subscriptions })));
 }

@@ -1,0 +1,322 @@
+//! `keys.*`: the verbs on keys, as operations. JSON in and out; values may be raw bytes: `keys.get` answers with one,
+//! and `keys.put`, `keys.cas` and `keys.append` take one as the parts of a stream that follow its JSON.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use futures_util::{FutureExt, StreamExt};
+use serde_json::{Map, Number, Value, json};
+use switchboard_engine::keys::{BatchOutcome, Change, Entry, Page, WatchEvent, Written};
+use switchboard_engine::names::VALUE_BYTES_MAX;
+use switchboard_engine::{Bucket, Timestamp};
+use switchboard_peer::{Body, ErrorKind, Fault, PartReceiver, Replier};
+use tokio::runtime::Handle;
+
+use super::{json, single};
+use crate::call::Call;
+use crate::hub::HubInner;
+use crate::keys::{Changes, SessionKeys};
+use crate::requests::keys::{
+    APPEND, BATCH, BUCKETS, BatchRequest, CAS, DELETE, ENTRY, EXPIRE, GET, INCR, KeyRequest, PUT, SCAN,
+    ScanRequest, WATCH, WatchRequest, WriteRequest, WriteVerb,
+};
+use crate::requests::{self, NoRequest};
+
+/// Whether calls change nothing.
+const SAFE: bool = true;
+
+/// The operations: name, whether it is safe, and whether its result is JSON.
+pub(super) const ALL: [(&str, bool, bool); 12] = [
+    (GET, SAFE, false),
+    (ENTRY, SAFE, true),
+    (PUT, !SAFE, true),
+    (CAS, !SAFE, true),
+    (DELETE, !SAFE, true),
+    (INCR, !SAFE, true),
+    (APPEND, !SAFE, true),
+    (EXPIRE, !SAFE, true),
+    (SCAN, SAFE, true),
+    (WATCH, SAFE, true),
+    (BATCH, !SAFE, true),
+    (BUCKETS, SAFE, true),
+];
+
+/// A value of more bytes is answered as a stream: 1 MiB, so that no door has to hold it whole.
+const SINGLE_BYTES_MAX: usize = 1024 * 1024;
+
+/// The parts of such a stream.
+const PART_BYTES: usize = 64 * 1024;
+
+/// Answers one of them, as its caller. It takes a task only where the caller's stream or the engine has to be waited
+/// for.
+pub(super) fn answer(hub: Arc<HubInner>, call: Call, reply: Replier) {
+    let mut answering = Box::pin(respond(hub, call, reply));
+    if answering.as_mut().now_or_never().is_none()
+        && let Ok(runtime) = Handle::try_current()
+    {
+        runtime.spawn(answering);
+    }
+}
+
+async fn respond(hub: Arc<HubInner>, call: Call, reply: Replier) {
+    let Some(session) = hub.session(call.caller.session) else {
+        return reply.fault(Fault::failed("the session is closed"));
+    };
+    let keys = match session.keys(&hub) {
+        Ok(keys) => keys,
+        Err(fault) => return reply.fault(fault),
+    };
+    let operation = &*call.operation;
+    match operation {
+        GET => match get(keys, single(operation, call.body)).await {
+            Ok(entry) => send_value(entry.value, reply).await,
+            Err(fault) => reply.fault(fault),
+        },
+        WATCH => match watch(keys, single(operation, call.body)).await {
+            Ok(changes) => send_changes(changes, reply).await,
+            Err(fault) => reply.fault(fault),
+        },
+        ENTRY => reply.answer(
+            get(keys, single(operation, call.body))
+                .await
+                .and_then(|entry| json(&shown(&entry, true))),
+        ),
+        SCAN => reply.answer(scan(keys, single(operation, call.body)).await),
+        BATCH => reply.answer(batch(keys, single(operation, call.body)).await),
+        BUCKETS => reply.answer(buckets(keys, single(operation, call.body)).await),
+        _ => reply.answer(write(keys, operation, call.body).await),
+    }
+}
+
+async fn get(keys: SessionKeys<'_>, body: Result<Bytes, Fault>) -> Result<Entry, Fault> {
+    let (bucket, key) = requests::parse::<KeyRequest>(GET, &body?)?.place()?;
+    let entry = keys.get(&bucket, &key)?.await?;
+    entry.ok_or_else(|| {
+        let said = format!(
+            "no key \"{}\" in the bucket {bucket}",
+            key.as_ref().escape_ascii()
+        );
+        Fault::error(ErrorKind::Unknown, said)
+    })
+}
+
+async fn send_value(value: Bytes, reply: Replier) {
+    if value.len() <= SINGLE_BYTES_MAX {
+        return reply.result(value);
+    }
+    let mut parts = reply.stream();
+    let mut rest = value;
+    while !rest.is_empty() {
+        let part = rest.split_to(rest.len().min(PART_BYTES));
+        if parts.send(part).await.is_err() {
+            return;
+        }
+    }
+    parts.finish();
+}
+
+async fn write(keys: SessionKeys<'_>, operation: &str, body: Body) -> Result<Bytes, Fault> {
+    let verb = match operation {
+        PUT => WriteVerb::Put,
+        CAS => WriteVerb::Cas,
+        DELETE => WriteVerb::Delete,
+        INCR => WriteVerb::Incr,
+        APPEND => WriteVerb::Append,
+        _ => WriteVerb::Expire,
+    };
+    let (head, value) = match body {
+        Body::Single(head) => (head, None),
+        Body::Stream(parts) => head_and_value(operation, parts).await?,
+    };
+    let request: WriteRequest = requests::parse(operation, &head)?;
+    let (bucket, key, mut write) = request.write(verb, now())?;
+    if let Some(value) = value {
+        if request.has_value() {
+            return Err(Fault::invalid(
+                "the value stands in the JSON and follows it: give one",
+            ));
+        }
+        match &mut write.change {
+            Change::Put(place) | Change::Append(place) => *place = value,
+            _ => {
+                return Err(Fault::invalid(format!(
+                    "{operation} takes no value after its JSON"
+                )));
+            }
+        }
+    }
+    let outcome = keys.write(&bucket, key, write)?.await?;
+    answer_write(verb, outcome)
+}
+
+/// The first part of a stream, and what follows it.
+async fn head_and_value(operation: &str, mut parts: PartReceiver) -> Result<(Bytes, Option<Bytes>), Fault> {
+    let Some(head) = parts.next().await.transpose()? else {
+        return Err(Fault::invalid(format!(
+            "{operation}: the stream has no first part with JSON"
+        )));
+    };
+    let value = parts.collect(VALUE_BYTES_MAX).await?;
+    Ok((head, Some(value)))
+}
+
+fn answer_write(verb: WriteVerb, outcome: Written) -> Result<Bytes, Fault> {
+    let (before, after) = match outcome {
+        Written::Done { before, after } => (before, after),
+        Written::Unmet { current } => return Err(conflict(current.as_ref(), "the key")),
+    };
+    match verb {
+        WriteVerb::Delete => json(&json!({"deleted": before.is_some()})),
+        WriteVerb::Expire => match after.or(before) {
+            Some(entry) => json(&shown(&entry, false)),
+            None => Err(Fault::error(ErrorKind::Unknown, "there is no such key")),
+        },
+        WriteVerb::Incr => json(&after.map(|entry| {
+            let mut shown = shown(&entry, false);
+            if let Ok(number) = serde_json::from_slice::<Number>(&entry.value) {
+                shown.insert("value".to_owned(), Value::Number(number));
+            }
+            shown
+        })),
+        WriteVerb::Put | WriteVerb::Cas | WriteVerb::Append => json(&after.map(|entry| shown(&entry, false))),
+    }
+}
+
+fn conflict(current: Option<&Entry>, what: &str) -> Fault {
+    Fault::error(
+        ErrorKind::Conflict,
+        match current {
+            Some(entry) => format!(
+                "{what} has a value, of the revision {}: nothing was changed",
+                entry.revision
+            ),
+            None => format!("{what} has no value: nothing was changed"),
+        },
+    )
+}
+
+async fn batch(keys: SessionKeys<'_>, body: Result<Bytes, Fault>) -> Result<Bytes, Fault> {
+    let (bucket, writes) = requests::parse::<BatchRequest>(BATCH, &body?)?.writes(now())?;
+    match keys.batch(&bucket, writes)?.await? {
+        BatchOutcome::Done(outcomes) => {
+            let shown =
+                |(_, after): &(Option<Entry>, Option<Entry>)| after.as_ref().map(|entry| shown(entry, false));
+            let results: Vec<_> = outcomes.iter().map(shown).collect();
+            json(&json!({"results": results}))
+        }
+        BatchOutcome::Unmet { index, current } => {
+            Err(conflict(current.as_ref(), &format!("the key of write {index}")))
+        }
+    }
+}
+
+async fn scan(keys: SessionKeys<'_>, body: Result<Bytes, Fault>) -> Result<Bytes, Fault> {
+    let (bucket, scan) = requests::parse::<ScanRequest>(SCAN, &body?)?.scan()?;
+    let values = scan.values;
+    let Page { entries, cursor } = keys.scan(&bucket, scan)?.await?;
+    let mut page = Map::new();
+    let entries = entries.iter().map(|(key, entry)| {
+        let mut entry = shown(entry, values);
+        put_bytes(&mut entry, "key", key.as_ref());
+        Value::Object(entry)
+    });
+    page.insert("keys".to_owned(), Value::Array(entries.collect()));
+    if let Some(cursor) = cursor {
+        put_bytes(&mut page, "next", cursor.as_ref());
+    }
+    json(&page)
+}
+
+async fn buckets(keys: SessionKeys<'_>, body: Result<Bytes, Fault>) -> Result<Bytes, Fault> {
+    requests::parse::<NoRequest>(BUCKETS, &body?)?;
+    let buckets = keys.buckets().await?;
+    let names: Vec<_> = buckets.iter().map(Bucket::as_str).collect();
+    json(&json!({"buckets": names}))
+}
+
+async fn watch(keys: SessionKeys<'_>, body: Result<Bytes, Fault>) -> Result<Changes, Fault> {
+    let (bucket, prefix, from) = requests::parse::<WatchRequest>(WATCH, &body?)?.watch()?;
+    keys.watch(&bucket, prefix, from)?.await
+}
+
+/// A line of JSON for each change, until the caller has enough.
+async fn send_changes(mut changes: Changes, reply: Replier) {
+    let enough = reply.cancellation();
+    let mut parts = reply.stream();
+    loop {
+        let change = tokio::select! {
+            biased;
+            () = enough.cancelled() => return,
+            change = changes.next() => change,
+        };
+        let line = match change {
+            None => return parts.finish(),
+            Some(change) => change.and_then(|change| line(&change)),
+        };
+        match line {
+            Ok(line) => {
+                if parts.send(line).await.is_err() {
+                    return;
+                }
+            }
+            Err(fault) => return parts.fail(fault),
+        }
+    }
+}
+
+fn line(change: &WatchEvent) -> Result<Bytes, Fault> {
+    let mut fields = Map::new();
+    let (event, revision) = match change {
+        WatchEvent::Put { key, entry } => {
+            fields = shown(entry, true);
+            put_bytes(&mut fields, "key", key.as_ref());
+            ("put", None)
+        }
+        WatchEvent::Delete {
+            key,
+            revision,
+            expired,
+        } => {
+            put_bytes(&mut fields, "key", key.as_ref());
+            (if *expired { "expire" } else { "delete" }, Some(revision))
+        }
+        WatchEvent::Reset => ("reset", None),
+        WatchEvent::Current { revision } => ("current", Some(revision)),
+    };
+    fields.insert("event".to_owned(), event.into());
+    if let Some(revision) = revision {
+        fields.insert("revision".to_owned(), revision.0.into());
+    }
+    let mut line = serde_json::to_vec(&fields).map_err(|error| Fault::failed(error.to_string()))?;
+    line.push(b'\n');
+    Ok(line.into())
+}
+
+/// What is known of an entry.
+fn shown(entry: &Entry, value: bool) -> Map<String, Value> {
+    let mut fields = Map::new();
+    if value {
+        put_bytes(&mut fields, "value", &entry.value);
+    }
+    fields.insert("revision".to_owned(), entry.revision.0.into());
+    fields.insert("created_unix_ms".to_owned(), entry.created.as_millis().into());
+    if let Some(expires) = entry.expires {
+        fields.insert("expires_unix_ms".to_owned(), expires.as_millis().into());
+    }
+    fields
+}
+
+/// Bytes as text, or in base64 under a name that says so.
+fn put_bytes(fields: &mut Map<String, Value>, name: &str, bytes: &[u8]) {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => fields.insert(name.to_owned(), text.into()),
+        Err(_) => fields.insert(format!("{name}_base64"), STANDARD.encode(bytes).into()),
+    };
+}
+
+fn now() -> Timestamp {
+    SystemTime::now().into()
+}
