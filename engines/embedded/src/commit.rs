@@ -1,0 +1,305 @@
+//! The commit thread: what writes to the store, many changes at a time.
+//!
+//! Parts of the engine keep their newest state in memory. Each is a [`Source`]: once a round the commit thread asks
+//! every source for what has changed, writes all of it as one batch, and syncs as the [`Durability`] says. How a part
+//! changes something:
+//!
+//! 1. [`Committer::admit`]: whether a change may be made now; if it says to wait, await [`Committer::room`] and ask again.
+//! 2. Change the state in memory, under the part's own lock, and note what is to be written.
+//! 3. [`Committer::changed`], under that lock or after it: counts the bytes and wakes the thread.
+//! 4. [`Committer::acknowledge`], without the lock: the answer, at once under `second` and `never`, when the disk has it
+//!    under `always`.
+//!
+//! A crash loses the youngest rounds and no part of a round, so what a source hands in at one [`Source::collect`] must
+//! be its state at one moment.
+//!
+//! **When the disk fails** (full, an error): all who wait get [`EngineError::Unavailable`], and so does every `admit`;
+//! the round is kept and tried again every [`MEND_INTERVAL`] until it succeeds, then all goes on by itself. Reads of
+//! what is in memory go on all the while.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use std::thread::Thread;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use switchboard_engine::{Answer, Durability, EngineError, Health, Result};
+use tokio::sync::{Notify, oneshot};
+
+use crate::store::{Batch, Store};
+
+mod rounds;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use rounds::Rounds;
+
+/// What is changed and not yet written takes at most about so many bytes of memory: 64 MiB. Over it writes wait for
+/// the disk.
+pub(crate) const UNWRITTEN_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// How long a round gathers under `second` and `never`: long enough for thousands of changes to share one write, short
+/// enough that the end of the process loses next to nothing.
+pub(crate) const GATHER_TIME: Duration = Duration::from_millis(5);
+
+/// How often what was written is synced under [`Durability::Second`].
+pub(crate) const SYNC_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How often a disk that failed is tried again.
+pub(crate) const MEND_INTERVAL: Duration = Duration::from_secs(1);
+
+/// A part of the engine whose state the commit thread writes. Its methods are called by that thread only.
+pub(crate) trait Source: fmt::Debug + Send + Sync {
+    /// Adds to the batch what has changed since the last call. Tells how many of the bytes that were counted by
+    /// [`Committer::changed`] that covers.
+    fn collect(&self, batch: &mut Batch) -> usize;
+
+    /// What the last `collect` gave is in the store: reads find it there.
+    fn stored(&self) {}
+
+    /// Called now and then between two rounds, for what is due by the clock, and after every round. It must not wait.
+    /// Tells whether anything will become due, so that the next call must not be long.
+    fn tick(&self) -> bool {
+        false
+    }
+}
+
+/// How the disk is told what must be there: see [`mark`](crate::mark). Nothing, for a store in memory.
+pub(crate) type Marking = Option<crate::mark::Mark>;
+
+/// The way to the commit thread.
+pub(crate) struct Committer {
+    store: Arc<dyn Store>,
+    durability: Durability,
+    gate: AtomicU8,
+    /// The round that a change made now is written with, or an earlier one.
+    round: AtomicU64,
+    /// Whether the thread knows that there is something to do.
+    pending: AtomicBool,
+    /// Whether somebody waits for what is in memory, so that the round should not gather.
+    urgent: AtomicBool,
+    /// Bytes that are changed and not yet written.
+    unwritten: AtomicUsize,
+    thread: Mutex<Option<Thread>>,
+    waiting: Mutex<Vec<Waiting>>,
+    room: Notify,
+    trouble: Mutex<Option<String>>,
+    sources: Mutex<Vec<Arc<dyn Source>>>,
+}
+
+/// Whether a change may be made; as a number, for one load on the hot path.
+mod gate {
+    pub(super) const OPEN: u8 = 0;
+    /// Too much is unwritten.
+    pub(super) const FULL: u8 = 1;
+    /// The disk fails.
+    pub(super) const FAILING: u8 = 2;
+    /// The engine is closed.
+    pub(super) const CLOSED: u8 = 3;
+}
+
+/// Whether a change may be made now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Admission {
+    /// Yes.
+    Yes,
+    /// After [`Committer::room`].
+    Wait,
+}
+
+/// Somebody who waits for a round.
+#[derive(Debug)]
+struct Waiting {
+    round: u64,
+    need: Need,
+    answer: oneshot::Sender<Result<()>>,
+}
+
+/// What somebody waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Need {
+    /// That reads of the store find it.
+    Stored,
+    /// That the disk has it, as soon as others have it too.
+    Durable,
+    /// That the disk has it, now, whatever the durability.
+    Synced,
+}
+
+impl Committer {
+    /// The way to a thread that is yet to be started, by [`Rounds::start`].
+    pub(crate) fn new(store: Arc<dyn Store>, durability: Durability) -> Arc<Self> {
+        Arc::new(Self {
+            store,
+            durability,
+            gate: AtomicU8::new(gate::OPEN),
+            round: AtomicU64::new(1),
+            pending: AtomicBool::new(false),
+            urgent: AtomicBool::new(false),
+            unwritten: AtomicUsize::new(0),
+            thread: Mutex::new(None),
+            waiting: Mutex::new(Vec::new()),
+            room: Notify::new(),
+            trouble: Mutex::new(None),
+            sources: Mutex::new(Vec::new()),
+        })
+    }
+
+    /// Adds a part, before the thread is started.
+    pub(crate) fn add_source(&self, source: Arc<dyn Source>) {
+        self.sources.lock().push(source);
+    }
+
+    /// The store below.
+    pub(crate) fn store(&self) -> &Arc<dyn Store> {
+        &self.store
+    }
+
+    /// Whether a change may be made now.
+    ///
+    /// # Errors
+    /// Unavailable while the disk fails, and after the engine was closed. Nothing was changed.
+    #[inline]
+    pub(crate) fn admit(&self) -> Result<Admission> {
+        match self.gate.load(Ordering::Acquire) {
+            gate::OPEN => Ok(Admission::Yes),
+            gate::FULL => Ok(Admission::Wait),
+            _ => Err(self.refusal()),
+        }
+    }
+
+    /// Waits until a change may be made.
+    ///
+    /// # Errors
+    /// As [`Self::admit`].
+    ///
+    /// # Cancel safety
+    /// Nothing is lost.
+    pub(crate) async fn room(&self) -> Result<()> {
+        loop {
+            let made = self.room.notified();
+            if self.admit()? == Admission::Yes {
+                return Ok(());
+            }
+            made.await;
+        }
+    }
+
+    /// Tells that something was changed, and about how many bytes of memory it takes until it is written.
+    #[inline]
+    pub(crate) fn changed(&self, bytes: usize) {
+        if bytes > 0 {
+            let before = self.unwritten.fetch_add(bytes, Ordering::Relaxed);
+            if before + bytes > UNWRITTEN_BYTES_MAX {
+                self.shut(gate::FULL);
+            }
+        }
+        self.wake();
+    }
+
+    /// The answer to a change that was told by [`Self::changed`].
+    #[inline]
+    pub(crate) fn acknowledge<T: Send + 'static>(&self, value: T) -> Answer<T> {
+        if self.durability != Durability::Always {
+            return Answer::ok(value);
+        }
+        let answer = self.wait_for(Need::Durable);
+        Answer::later(async move { hear(answer).await.map(|()| value) })
+    }
+
+    /// Waits until what has been changed so far is found by reads of the store.
+    ///
+    /// # Errors
+    /// Unavailable while the disk fails.
+    pub(crate) fn when_stored(&self) -> Answer<()> {
+        Answer::later(hear(self.wait_for(Need::Stored)))
+    }
+
+    /// Waits until the disk has what has been changed so far.
+    ///
+    /// # Errors
+    /// Unavailable while the disk fails.
+    pub(crate) fn when_synced(&self) -> Answer<()> {
+        Answer::later(hear(self.wait_for(Need::Synced)))
+    }
+
+    /// What the matter is, if something is.
+    pub(crate) fn health(&self) -> Health {
+        match &*self.trouble.lock() {
+            Some(trouble) => Health::Impaired(trouble.clone()),
+            None if self.gate.load(Ordering::Acquire) == gate::CLOSED => {
+                Health::Impaired("it is closed".to_owned())
+            }
+            None => Health::Ready,
+        }
+    }
+
+    fn wait_for(&self, need: Need) -> oneshot::Receiver<Result<()>> {
+        let (answer, receiver) = oneshot::channel();
+        let mut waiting = self.waiting.lock();
+        // Read under the lock, which the thread takes after it began a round: so none is overlooked.
+        let round = self.round.load(Ordering::Acquire);
+        if self.gate.load(Ordering::Acquire) >= gate::FAILING {
+            let _ = answer.send(Err(self.refusal()));
+            return receiver;
+        }
+        waiting.push(Waiting { round, need, answer });
+        drop(waiting);
+        if need != Need::Durable {
+            self.urgent.store(true, Ordering::Release);
+        }
+        self.pending.store(true, Ordering::Release);
+        self.unpark();
+        receiver
+    }
+
+    /// Wakes the thread, if it is not known to have something to do already.
+    #[inline]
+    pub(crate) fn wake(&self) {
+        // A change that was made under a lock which the thread takes to collect it is either collected after the
+        // thread took the flag down, or was collected already: the lock orders them.
+        if !self.pending.load(Ordering::Relaxed) && !self.pending.swap(true, Ordering::AcqRel) {
+            self.unpark();
+        }
+    }
+
+    fn unpark(&self) {
+        if let Some(thread) = &*self.thread.lock() {
+            thread.unpark();
+        }
+    }
+
+    fn shut(&self, to: u8) {
+        // Never from failing or closed to full.
+        let _ = self
+            .gate
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |now| {
+                (now < to).then_some(to)
+            });
+    }
+
+    fn refusal(&self) -> EngineError {
+        let reason = match &*self.trouble.lock() {
+            Some(trouble) => format!("nothing can be written: {trouble}"),
+            None => "the engine is closed".to_owned(),
+        };
+        EngineError::unavailable(MEND_INTERVAL, reason)
+    }
+}
+
+impl fmt::Debug for Committer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Committer")
+            .field("durability", &self.durability)
+            .field("unwritten", &self.unwritten)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The end of the thread ends all who wait.
+async fn hear(answer: oneshot::Receiver<Result<()>>) -> Result<()> {
+    answer
+        .await
+        .unwrap_or_else(|_| Err(EngineError::unavailable(MEND_INTERVAL, "the engine is closed")))
+}

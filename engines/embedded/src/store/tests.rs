@@ -1,0 +1,132 @@
+//! Both stores keep what they promise, and a store on disk says so when it cannot.
+
+use super::*;
+
+const OPTIONS: fjall::FjallOptions = fjall::FjallOptions {
+    cache_bytes: 1024 * 1024,
+    required: 0,
+    accept_loss: false,
+};
+
+fn filled(changes: &[(&[u8], Option<&[u8]>)]) -> Batch {
+    let mut batch = Batch::default();
+    for (key, value) in changes {
+        match value {
+            Some(value) => batch.put(Space::Keys, key, value),
+            None => batch.delete(Space::Keys, key),
+        }
+    }
+    batch
+}
+
+fn keys(view: &dyn View, from: Bound<&[u8]>, to: Bound<&[u8]>) -> Vec<Vec<u8>> {
+    view.range(Space::Keys, from, to)
+        .map(|record| record.unwrap().0.to_vec())
+        .collect()
+}
+
+fn each_store(run: impl Fn(&dyn Store)) {
+    run(&MemoryStore::default());
+    let directory = tempfile::tempdir().unwrap();
+    run(&FjallStore::create(directory.path(), OPTIONS).unwrap());
+}
+
+#[test]
+fn what_was_written_is_read() {
+    each_store(|store| {
+        let large = vec![7; 100_000];
+        store
+            .write(&filled(&[(b"a", Some(b"1")), (b"b", Some(&large))]), 1)
+            .unwrap();
+        store
+            .write(&filled(&[(b"a", Some(b"2")), (b"c", Some(b"")), (b"b", None)]), 2)
+            .unwrap();
+        assert_eq!(store.get(Space::Keys, b"a").unwrap().unwrap(), "2");
+        assert_eq!(store.get(Space::Keys, b"c").unwrap().unwrap(), "");
+        assert_eq!(store.get(Space::Keys, b"b").unwrap(), None);
+        assert_eq!(store.get(Space::Expiries, b"a").unwrap(), None, "another space");
+    });
+}
+
+#[test]
+fn ranges_stay_within_their_space_and_bounds() {
+    each_store(|store| {
+        let mut batch = filled(&[
+            (b"a", Some(b"")),
+            (b"b", Some(b"")),
+            (b"\xff", Some(b"")),
+            (b"\xff\xff", Some(b"")),
+        ]);
+        batch.put(Space::Expiries, b"b", b"");
+        batch.put(Space::Engine, b"b", b"");
+        store.write(&batch, 1).unwrap();
+        let view = store.view();
+        use Bound::{Excluded, Included, Unbounded};
+        assert_eq!(keys(&*view, Unbounded, Unbounded).len(), 4);
+        assert_eq!(
+            keys(&*view, Excluded(b"a"), Unbounded),
+            [&b"b"[..], b"\xff", b"\xff\xff"]
+        );
+        assert_eq!(keys(&*view, Included(b"a"), Excluded(b"b")), [b"a"]);
+        assert_eq!(
+            keys(&*view, Excluded(b"b"), Included(b"a")),
+            Vec::<Vec<u8>>::new()
+        );
+        assert_eq!(
+            keys(&*view, Excluded(b"a"), Excluded(b"a")),
+            Vec::<Vec<u8>>::new()
+        );
+        assert_eq!(with_prefix(&*view, Space::Keys, b"\xff").count(), 2);
+        assert_eq!(with_prefix(&*view, Space::Keys, b"").count(), 4);
+    });
+}
+
+#[test]
+fn the_last_change_of_a_key_in_a_batch_counts() {
+    each_store(|store| {
+        store
+            .write(
+                &filled(&[(b"a", Some(b"1")), (b"a", None), (b"a", Some(b"3"))]),
+                1,
+            )
+            .unwrap();
+        assert_eq!(store.get(Space::Keys, b"a").unwrap().unwrap(), "3");
+        store
+            .write(&filled(&[(b"a", Some(b"4")), (b"a", None)]), 2)
+            .unwrap();
+        assert_eq!(store.get(Space::Keys, b"a").unwrap(), None);
+    });
+}
+
+#[test]
+fn a_store_is_opened_again_with_its_number() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path();
+    assert!(!FjallStore::exists(path));
+    let store = FjallStore::create(path, OPTIONS).unwrap();
+    for number in 1..=20 {
+        store
+            .write(&filled(&[(b"n", Some(&[number as u8]))]), number)
+            .unwrap();
+        if number % 7 == 0 {
+            store.settle().unwrap();
+        }
+    }
+    assert_eq!(store.mend().unwrap(), 20);
+    store.write(&filled(&[(b"n", Some(b"last"))]), 21).unwrap();
+    drop(store);
+    assert!(FjallStore::exists(path));
+    for _ in 0..2 {
+        let (store, found) = FjallStore::open(path, OPTIONS).unwrap();
+        assert_eq!((found.number, found.repaired), (21, None));
+        assert_eq!(store.get(Space::Keys, b"n").unwrap().unwrap(), "last");
+    }
+}
+
+#[test]
+fn the_first_key_after_a_prefix() {
+    assert_eq!(after_prefix(b"ab").unwrap(), b"ac");
+    assert_eq!(after_prefix(b"a\xff\xff").unwrap(), b"b");
+    assert_eq!(after_prefix(b"\xff"), None);
+    assert_eq!(after_prefix(b""), None);
+}
