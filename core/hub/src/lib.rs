@@ -54,6 +54,7 @@ mod operations;
 mod permissions;
 mod policy;
 mod publishing;
+mod rendering;
 pub mod requests;
 mod responders;
 mod retained;

@@ -8,11 +8,12 @@ use switchboard_engine::Timestamp;
 use switchboard_peer::{ErrorKind, Fault};
 use tokio::time::Instant;
 
+use crate::rendering::Rendering;
 use crate::retained::record::Record;
 use crate::session::SessionId;
 
 /// What a message weighs in a queue beside its text and payload: its own memory and its place in the queue.
-pub const MESSAGE_OVERHEAD_BYTES: usize = 128;
+pub const MESSAGE_OVERHEAD_BYTES: usize = 192;
 
 /// Most headers of one message.
 pub const HEADERS_MAX: usize = 32;
@@ -48,6 +49,7 @@ pub struct Message {
     /// Its number among all messages of the hub. Of messages to be [retained](Self::retain) a later one has a greater
     /// number, and comes later to every subscription; others may be numbered in another order than they come.
     pub serial: u64,
+    pub(crate) rendering: Rendering,
 }
 
 impl Message {
@@ -73,9 +75,19 @@ impl Message {
             expires: left.and_then(|left| Instant::now().checked_add(left)),
             retain: true,
             serial: 0,
+            rendering: Rendering::default(),
         };
         message.unshare();
         Some(message)
+    }
+
+    /// It in some format, rendered for the first who asks and kept for the others: a message that goes to a thousand
+    /// readers of one kind is rendered once. Only the first format that a message is asked for is kept, and only if it
+    /// is at most twice the [size](Self::size) of the message; else it is rendered anew.
+    ///
+    /// `format` names what `render` makes, which depends on the message alone.
+    pub fn rendered(&self, format: &'static str, render: impl FnOnce() -> Bytes) -> Bytes {
+        self.rendering.get(format, self.size(), render)
     }
 
     /// Whether it is of no more use.
@@ -169,6 +181,7 @@ impl Publish {
                 .and_then(|time| Instant::now().checked_add(time)),
             retain: self.retain,
             serial: 0,
+            rendering: Rendering::default(),
         };
         if message.retain || message.payload.len() <= COPIED_BYTES_MAX {
             message.unshare();
@@ -209,6 +222,13 @@ mod tests {
         let retained = publish.retain().into_message(SessionId::HUB);
         assert_ne!(retained.payload.as_ptr(), buffer.as_ptr());
         assert_eq!(retained.payload, shared.payload);
+    }
+
+    #[test]
+    fn the_overhead_is_what_a_message_takes() {
+        let counters = 2 * size_of::<usize>();
+        let place = 2 * size_of::<usize>();
+        assert!(size_of::<Message>() + counters + place <= MESSAGE_OVERHEAD_BYTES);
     }
 
     #[test]

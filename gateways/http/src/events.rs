@@ -16,16 +16,15 @@
 //! retained is lost. After a restart of the daemon the epoch is another: all last values are sent.
 
 use std::fmt;
-use std::io::Write;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use bytes::{BufMut as _, Bytes, BytesMut};
+use bytes::{BufMut, Bytes, BytesMut};
 use serde::Serialize;
-use switchboard_hub::{CONTENT_TYPE, Closed, Delivery, Hub, Policy};
+use switchboard_hub::{CONTENT_TYPE, Closed, Delivery, Hub, Message, Policy};
 use switchboard_peer::BoxFuture;
 use tokio::time::{Instant, Sleep, sleep};
 
@@ -99,6 +98,7 @@ impl Resume {
 pub(crate) struct EventStream {
     watcher: Watcher,
     resume: Resume,
+    writer: Writer,
     /// Taken out of the queue, and empty between polls.
     batch: Vec<Delivery>,
     comment_interval: Duration,
@@ -130,6 +130,7 @@ impl EventStream {
         Self {
             watcher,
             resume,
+            writer: Writer::default(),
             batch: Vec::new(),
             comment_interval,
             comment: Box::pin(sleep(comment_interval)),
@@ -187,12 +188,13 @@ impl EventStream {
         } else {
             BATCH_MAX
         };
-        let mut events = BytesMut::new();
         loop {
             ready!(self.watcher.deliveries.poll_recv_many(cx, &mut self.batch, most))?;
+            let mut events = BytesMut::with_capacity(self.batch.iter().map(event_bytes).sum());
             for delivery in self.batch.drain(..) {
                 if self.resume.wants(&delivery) {
-                    write_event(&mut events, &self.watcher.shared.hub, &delivery);
+                    self.writer
+                        .put_event(&mut events, &self.watcher.shared.hub, &delivery);
                 }
             }
             if !events.is_empty() {
@@ -202,8 +204,20 @@ impl EventStream {
     }
 }
 
+/// About how much an event takes; not less, as a rule.
+fn event_bytes(delivery: &Delivery) -> usize {
+    EVENT_OVERHEAD_BYTES + delivery.topic().len() + delivery.message.payload.len()
+}
+
+/// What an event takes beside its topic and payload: two ids, and the names of the fields.
+const EVENT_OVERHEAD_BYTES: usize = 192;
+
+/// Names what [`said`] makes.
+const FORMAT: &str = "http.json";
+
+/// What a message says to all readers alike.
 #[derive(Serialize)]
-struct Event<'a> {
+struct Said<'a> {
     id: &'a str,
     topic: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -212,45 +226,67 @@ struct Event<'a> {
     payload_base64: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     content_type: Option<&'a str>,
-    retained: bool,
-    #[serde(skip_serializing_if = "is_zero")]
-    dropped: u64,
 }
 
-fn is_zero(count: &u64) -> bool {
-    *count == 0
-}
-
-/// One event, with its end.
-fn write_event(events: &mut BytesMut, hub: &Hub, delivery: &Delivery) {
-    let mut events = events.writer();
-    // JSON has no line ends within, so its data is one line. Memory takes all that is written.
-    let _ = write!(events, "id: {}\ndata: ", EventId::reached(hub, delivery));
-    write_json(&mut events, hub, delivery);
-    let _ = events.write_all(b"\n\n");
+/// The message as a JSON object, save its end: what else is to be said is not the same to all readers.
+fn said(hub: &Hub, message: &Message) -> Bytes {
+    message.rendered(FORMAT, || {
+        let payload = std::str::from_utf8(&message.payload);
+        let content_type = message.headers.iter().find(|(name, _)| *name == CONTENT_TYPE);
+        let id = EventId {
+            epoch: hub.epoch(),
+            serial: message.serial,
+        };
+        let said = Said {
+            // As text: a number of that size would lose its end in JavaScript.
+            id: &id.to_string(),
+            topic: &message.topic,
+            payload: payload.ok(),
+            payload_base64: payload.is_err().then(|| STANDARD.encode(&message.payload)),
+            content_type: content_type.map(|(_, value)| &**value),
+        };
+        // Text always is JSON.
+        let mut json = serde_json::to_vec(&said).unwrap_or_default();
+        json.pop();
+        json.shrink_to_fit();
+        json.into()
+    })
 }
 
 /// The message as a JSON object.
-pub(crate) fn write_json(json: &mut impl Write, hub: &Hub, delivery: &Delivery) {
-    let message = &delivery.message;
-    let payload = std::str::from_utf8(&message.payload);
-    let content_type = message.headers.iter().find(|(name, _)| *name == CONTENT_TYPE);
-    let id = EventId {
-        epoch: hub.epoch(),
-        serial: message.serial,
-    };
-    let event = Event {
-        // As text: a number of that size would lose its end in JavaScript.
-        id: &id.to_string(),
-        topic: &message.topic,
-        payload: payload.ok(),
-        payload_base64: payload.is_err().then(|| STANDARD.encode(&message.payload)),
-        content_type: content_type.map(|(_, value)| &**value),
-        retained: delivery.retained,
-        dropped: delivery.dropped,
-    };
-    // Text and numbers always are JSON, and memory takes them.
-    let _ = serde_json::to_writer(json, &event);
+pub(crate) fn put_json(json: &mut impl BufMut, hub: &Hub, delivery: &Delivery) {
+    json.put(said(hub, &delivery.message));
+    json.put_slice(if delivery.retained {
+        b",\"retained\":true"
+    } else {
+        b",\"retained\":false"
+    });
+    if delivery.dropped > 0 {
+        json.put_slice(format!(",\"dropped\":{}", delivery.dropped).as_bytes());
+    }
+    json.put_u8(b'}');
+}
+
+/// Puts events into the words of the format.
+#[derive(Debug, Default)]
+struct Writer {
+    /// The line that says the id, and of what: most messages take the reader no further.
+    id_line: String,
+    reached: Option<u64>,
+}
+
+impl Writer {
+    /// One event, with its end.
+    fn put_event(&mut self, events: &mut BytesMut, hub: &Hub, delivery: &Delivery) {
+        if self.reached != Some(delivery.reached) {
+            self.reached = Some(delivery.reached);
+            self.id_line = format!("id: {}\ndata: ", EventId::reached(hub, delivery));
+        }
+        events.put_slice(self.id_line.as_bytes());
+        // JSON has no line ends within, so the data is one line.
+        put_json(events, hub, delivery);
+        events.put_slice(b"\n\n");
+    }
 }
 
 #[cfg(test)]

@@ -183,7 +183,7 @@ async fn next_new(deliveries: &mut Deliveries, resume: Resume) -> Result<Deliver
 /// The first delivery, and what else is there; with how far that reaches.
 fn gathered(hub: &Hub, first: Delivery, deliveries: &mut Deliveries, resume: Resume) -> (Vec<u8>, EventId) {
     let mut json = vec![b'['];
-    events::write_json(&mut json, hub, &first);
+    events::put_json(&mut json, hub, &first);
     let (mut count, mut bytes) = (1, first.message.payload.len());
     let mut last = first;
     while count < POLL_MESSAGES_MAX && bytes < POLL_BYTES_MAX {
@@ -192,7 +192,7 @@ fn gathered(hub: &Hub, first: Delivery, deliveries: &mut Deliveries, resume: Res
         };
         if resume.wants(&delivery) {
             json.push(b',');
-            events::write_json(&mut json, hub, &delivery);
+            events::put_json(&mut json, hub, &delivery);
             count += 1;
             bytes += delivery.message.payload.len();
             last = delivery;

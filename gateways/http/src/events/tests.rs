@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use serde_json::{Value, json};
-use switchboard_hub::{Account, Message, Publish, Session, SessionInfo};
+use switchboard_hub::{Account, Publish, Session, SessionInfo};
 
 use super::*;
 
@@ -41,7 +41,7 @@ async fn an_event_is_an_id_and_one_line_of_json() {
     let mut delivery = numbered(&delivery(&hub, publish).await, 12, false);
     delivery.reached = 10;
     let mut events = BytesMut::new();
-    write_event(&mut events, &hub, &delivery);
+    Writer::default().put_event(&mut events, &hub, &delivery);
     let events = String::from_utf8(events.to_vec()).unwrap();
     let epoch = format!("{:016x}", hub.epoch());
     let data = events
@@ -62,7 +62,7 @@ async fn what_is_no_text_is_base64_and_drops_are_told() {
     let mut delivery = delivery(&hub, Publish::new("a", &b"\xff\x00"[..])).await;
     delivery.dropped = 3;
     let mut json = Vec::new();
-    write_json(&mut json, &hub, &delivery);
+    put_json(&mut json, &hub, &delivery);
     let json: Value = serde_json::from_slice(&json).unwrap();
     assert_eq!(
         (&json["payload_base64"], &json["dropped"]),
@@ -102,4 +102,29 @@ async fn last_values_that_are_known_are_not_wanted_again() {
         let resume = Resume::after(other, &hub);
         assert!(resume.wants(&numbered(&delivery, 1, true)), "{other:?}");
     }
+}
+
+#[tokio::test]
+async fn a_message_is_put_into_words_once_for_all_readers() {
+    let hub = Hub::default();
+    let mut delivery = delivery(&hub, Publish::new("a", "x")).await;
+    let text = said(&hub, &delivery.message);
+    assert_eq!(said(&hub, &delivery.message).as_ptr(), text.as_ptr());
+    // What differs from reader to reader stands beside it.
+    let mut writer = Writer::default();
+    let mut written = |delivery: &Delivery| {
+        let mut events = BytesMut::new();
+        writer.put_event(&mut events, &hub, delivery);
+        String::from_utf8(events.to_vec()).unwrap()
+    };
+    let epoch = format!("{:016x}", hub.epoch());
+    let start = format!(r#"{{"id":"{epoch}-1","topic":"a","payload":"x","retained":"#);
+    let first = written(&delivery);
+    assert_eq!(first, format!("id: {epoch}-0\ndata: {start}false}}\n\n"));
+    (delivery.retained, delivery.dropped, delivery.reached) = (true, 2, 7);
+    let second = written(&delivery);
+    assert_eq!(
+        second,
+        format!("id: {epoch}-7\ndata: {start}true,\"dropped\":2}}\n\n")
+    );
 }
