@@ -17,6 +17,10 @@ use futures_util::stream::BoxStream;
 
 use crate::{Answer, Bucket, Key, Result, Timestamp};
 
+mod decision;
+
+pub use decision::Decision;
+
 /// Most writes in a batch.
 pub const BATCH_WRITES_MAX: usize = 1_000;
 

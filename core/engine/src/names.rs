@@ -11,8 +11,9 @@ use crate::EngineError;
 /// Most bytes in the name of a bucket and of a queue: they become names of files and of streams.
 pub const NAME_BYTES_MAX: usize = 64;
 
-/// Most bytes in a key: 64 KiB.
-pub const KEY_BYTES_MAX: usize = 64 * 1024;
+/// Most bytes in a key: 64 KiB, less what an engine puts before it where a record's name has at most 65,535 bytes (the
+/// name of its bucket, and a few bytes more).
+pub const KEY_BYTES_MAX: usize = 64 * 1024 - 256;
 
 /// Most bytes in a value: 64 MiB, what one message of a NATS server can be made to hold. Larger things are blobs.
 pub const VALUE_BYTES_MAX: usize = 64 * 1024 * 1024;
