@@ -9,9 +9,11 @@ use std::time::{Duration, SystemTime};
 
 use foldhash::fast::RandomState;
 use parking_lot::Mutex;
-use switchboard_engine::Engine;
+use switchboard_engine::keys::Revision;
+use switchboard_engine::{Engine, Health};
 use switchboard_peer::{ErrorKind, Fault};
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use crate::absences::Absences;
 use crate::config::HubConfig;
@@ -56,6 +58,8 @@ pub(crate) struct HubInner {
     pub(crate) key_events: KeyEvents,
     /// Carries last values into the engine; there is one if there is that.
     keeper: Option<Arc<Keeper>>,
+    /// Once [`Hub::drain`] was called.
+    pub(crate) draining: CancellationToken,
     /// One lock for all topics: held while a retained message is spread, so that the last value is the one that came
     /// last at every subscriber, and that a new subscriber misses nothing between last value and news.
     retained: Mutex<Retained>,
@@ -96,6 +100,20 @@ impl Hub {
         Ok(hub)
     }
 
+    /// Ends what would go on for ever: watches of keys are told to come back later. The first step of going down, when
+    /// nobody new is taken in.
+    pub fn drain(&self) {
+        self.inner.draining.cancel();
+    }
+
+    /// Why the hub cannot do all it should, if so: what its engine says.
+    pub fn impaired(&self) -> Option<String> {
+        match self.inner.engine.as_ref()?.health() {
+            Health::Ready => None,
+            Health::Impaired(why) => Some(why),
+        }
+    }
+
     /// Brings what has to outlast the hub into its engine, and lets go of that. To be called when no session is left;
     /// what is asked of the engine from then on is Retry.
     ///
@@ -113,8 +131,9 @@ impl Hub {
 
     fn build(config: HubConfig, engine: Option<Arc<dyn Engine>>) -> Self {
         let inner = Arc::new(HubInner {
-            keeper: engine.is_some().then(Arc::default),
+            keeper: engine.as_deref().map(|engine| Arc::new(Keeper::new(engine))),
             key_events: KeyEvents::default(),
+            draining: CancellationToken::new(),
             engine,
             responders: Responders::new(),
             absences: Absences::default(),
@@ -253,17 +272,23 @@ impl HubInner {
     }
 
     /// Takes a last value that is in the engine already; not to be told to subscribers. One that this hub has a newer
-    /// one of is left out.
-    pub(crate) fn remember(&self, topic: &str, value: Option<Message>) -> Result<(), Fault> {
+    /// one of is left out, and so is one that it has.
+    pub(crate) fn remember(
+        &self,
+        topic: &str,
+        revision: Revision,
+        value: Option<Message>,
+    ) -> Result<(), Fault> {
         let mut retained = self.retained.lock();
         if self
             .keeper
             .as_ref()
-            .is_some_and(|keeper| keeper.is_pending(topic))
+            .is_some_and(|keeper| keeper.is_outdated(topic, revision))
         {
             return Ok(());
         }
         match value {
+            Some(message) if retained.has_same(&message) => Ok(()),
             Some(mut message) => {
                 message.serial = self.counters.next_serial();
                 retained.store(&Arc::new(message), Instant::now())

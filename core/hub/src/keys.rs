@@ -10,16 +10,24 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
-use switchboard_engine::keys::{BatchOutcome, Entry, Page, Scan, WatchEvent, WatchFrom, Write, Written};
-use switchboard_engine::{Answer, Bucket, EngineError, Key, Keys};
+use switchboard_engine::{Answer, EngineError, Keys};
 use switchboard_peer::{ErrorKind, Fault};
 
 use crate::permissions::Verb;
 use crate::session::SessionCore;
 
 pub(crate) mod events;
+pub mod json;
 mod topics;
 
+pub use switchboard_engine::keys::{
+    BATCH_WRITES_MAX, BatchOutcome, Change, Condition, Entry, Expiry, Page, Revision, SCAN_ENTRIES_MAX, Scan,
+    WatchEvent, WatchFrom, Write, Written,
+};
+pub use switchboard_engine::names::{DEFAULT_BUCKET, KEY_BYTES_MAX, VALUE_BYTES_MAX};
+pub use switchboard_engine::{Bucket, Key, Timestamp};
+
+pub use events::{CHANGE, REVISION};
 pub use topics::TOPIC_KEY_PREFIX;
 pub(crate) use topics::is_of_topics;
 
@@ -73,18 +81,21 @@ impl SessionKeys<'_> {
     pub fn get(&self, bucket: &Bucket, key: &Key) -> Result<Stored<Option<Entry>>, Fault> {
         self.core.check_key(Verb::Read, bucket, key)?;
         if let Some(topic) = topics::topic_of(bucket, key) {
-            return topics::get(self.keys, topic).map(Stored);
+            return Ok(Stored(topics::get(self.keys, topic)));
         }
         Ok(Stored(self.keys.get(bucket, key.as_ref())))
     }
 
-    /// What several keys have, in their order. Last values of topics are not among what can be asked for so.
+    /// What several keys have, in their order.
     ///
     /// # Errors
     /// Denied, for any of them.
     pub fn get_many(&self, bucket: &Bucket, keys: &[Key]) -> Result<Stored<Vec<Option<Entry>>>, Fault> {
         for key in keys {
             self.core.check_key(Verb::Read, bucket, key)?;
+        }
+        if keys.iter().any(|key| is_of_topics(bucket, key.as_ref())) {
+            return Ok(Stored(topics::get_many(self.keys, bucket, keys)));
         }
         Ok(Stored(self.keys.get_many(bucket, keys)))
     }
@@ -122,12 +133,18 @@ impl SessionKeys<'_> {
         Ok(Stored(self.keys.scan(bucket, scan)))
     }
 
-    /// Tells what changes, of the keys that begin with `prefix`. Last values of topics are watched by subscribing.
+    /// Tells what changes, of the keys that begin with `prefix`.
     ///
     /// # Errors
-    /// Denied.
+    /// Denied; unsupported for the last values of topics, which one subscribes to.
     pub fn watch(&self, bucket: &Bucket, prefix: Bytes, from: WatchFrom) -> Result<Stored<Changes>, Fault> {
         self.core.check_prefix(Verb::Read, bucket, &prefix)?;
+        if is_of_topics(bucket, &prefix) {
+            return Err(Fault::error(
+                ErrorKind::Unsupported,
+                format!("keys that begin with `{TOPIC_KEY_PREFIX}` show topics: subscribe to these instead"),
+            ));
+        }
         let watch = self.keys.watch(bucket, prefix, from);
         Ok(Stored(watch.map(|changes| {
             changes.map(|change| change.map_err(fault)).boxed()

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use bytestring::ByteString;
 use foldhash::{HashMap, HashMapExt};
+use switchboard_engine::Timestamp;
 use switchboard_peer::{ErrorKind, Fault};
 use tokio::time::Instant;
 
@@ -112,6 +113,17 @@ impl Retained {
         }
         self.bytes = bytes;
         Ok(())
+    }
+
+    /// Whether the topic's last value is just that: published at the same time with the same words.
+    pub(crate) fn has_same(&self, message: &Message) -> bool {
+        let millis = |message: &Message| Timestamp::from(message.published);
+        self.values.get(&message.topic).is_some_and(|value| {
+            millis(&value.message) == millis(message)
+                && value.message.payload == message.payload
+                && value.message.headers == message.headers
+                && value.expiry.is_some() == message.expires.is_some()
+        })
     }
 
     /// Forgets the last value of a topic.

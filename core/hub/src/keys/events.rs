@@ -101,6 +101,8 @@ struct Told {
     newest: Revision,
     /// Whether the watch is at what there was, rather than at what changes.
     at_what_was: bool,
+    /// The watch ended with an error: there has to be another, that goes on where it was.
+    is_lost: bool,
 }
 
 impl Telling {
@@ -130,26 +132,35 @@ impl Telling {
         }
     }
 
-    /// Watches the buckets that are not watched yet.
+    /// Watches the buckets that are not watched yet; the default one also while it is empty.
     async fn look(&mut self, from: WatchFrom) {
-        let buckets = match self.engine.keys().buckets().await {
+        let mut buckets = match self.engine.keys().buckets().await {
             Ok(buckets) => buckets,
             Err(error) => return tracing::debug!(%error, "changes of keys are not told for now"),
         };
+        if !buckets.contains(&Bucket::default()) {
+            buckets.push(Bucket::default());
+        }
+        let lost = self.known.iter().filter(|(_, told)| told.is_lost);
+        buckets.extend(lost.map(|(bucket, _)| bucket.clone()));
         for bucket in buckets {
-            if is_own_bucket(&bucket) || self.known.contains_key(&bucket) {
+            let from = match self.known.get(&bucket) {
+                Some(told) if !told.is_lost => continue,
+                Some(told) if told.at_what_was => WatchFrom::Everything,
+                Some(told) if told.newest == Revision::default() => WatchFrom::Now,
+                Some(told) => WatchFrom::After(told.newest),
+                None if is_own_bucket(&bucket) => continue,
+                None => from,
+            };
+            let Ok(watch) = self.engine.keys().watch(&bucket, Bytes::new(), from).await else {
                 continue;
-            }
-            if let Ok(watch) = self.engine.keys().watch(&bucket, Bytes::new(), from).await {
-                let name = bucket.clone();
-                self.watches
-                    .push(Box::pin(watch.map(move |event| (name.clone(), event))));
-                let told = Told {
-                    at_what_was: from == WatchFrom::Everything,
-                    ..Told::default()
-                };
-                self.known.insert(bucket, told);
-            }
+            };
+            let name = bucket.clone();
+            self.watches
+                .push(Box::pin(watch.map(move |event| (name.clone(), event))));
+            let told = self.known.entry(bucket).or_default();
+            told.is_lost = false;
+            told.at_what_was = from == WatchFrom::Everything;
         }
     }
 
@@ -166,8 +177,11 @@ impl Telling {
                 let change = if expired { "expire" } else { "delete" };
                 self.news(&bucket, &key, revision, change, Bytes::new())
             }
-            Ok(event @ (WatchEvent::Reset | WatchEvent::Current { .. })) => {
+            Ok(event) => {
                 if let Some(told) = self.known.get_mut(&bucket) {
+                    if let WatchEvent::Current { revision } = event {
+                        told.newest = told.newest.max(revision);
+                    }
                     told.through = told.newest;
                     told.at_what_was = event == WatchEvent::Reset;
                 }
@@ -175,7 +189,9 @@ impl Telling {
             }
             Err(error) => {
                 tracing::debug!(%bucket, %error, "changes of keys are not told for now");
-                self.known.remove(&bucket);
+                if let Some(told) = self.known.get_mut(&bucket) {
+                    told.is_lost = true;
+                }
                 None
             }
         };

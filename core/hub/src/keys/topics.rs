@@ -4,9 +4,7 @@ use bytes::Bytes;
 use switchboard_engine::keys::{Entry, Page, Scan};
 use switchboard_engine::names::DEFAULT_BUCKET;
 use switchboard_engine::{Answer, Bucket, Key, Keys};
-use switchboard_peer::Fault;
 
-use super::fault;
 use crate::retained::record::{self, bucket};
 
 /// The last value of the topic NAME is read as the key `topic:NAME` of the bucket `default`. Nothing else can be kept
@@ -23,12 +21,37 @@ pub(super) fn topic_of<'a>(bucket: &Bucket, key: &'a Key) -> Option<&'a [u8]> {
     is_of_topics(bucket, key.as_ref()).then(|| without_prefix(key.as_ref()))
 }
 
-pub(super) fn get(keys: &dyn Keys, topic: &[u8]) -> Result<Answer<Option<Entry>>, Fault> {
+pub(super) fn get(keys: &dyn Keys, topic: &[u8]) -> Answer<Option<Entry>> {
     if topic.is_empty() {
-        return Ok(Answer::ok(None));
+        return Answer::ok(None);
     }
-    Key::new(Bytes::copy_from_slice(topic)).map_err(fault)?;
-    Ok(keys.get(&bucket(), topic).map(|entry| entry.map(as_seen)))
+    keys.get(&bucket(), topic).map(|entry| entry.and_then(as_seen))
+}
+
+/// Of keys some of which show topics.
+pub(super) fn get_many(keys: &dyn Keys, of: &Bucket, wanted: &[Key]) -> Answer<Vec<Option<Entry>>> {
+    let (mut topics, mut others) = (Vec::new(), Vec::new());
+    for key in wanted {
+        match topic_of(of, key) {
+            Some(topic) => topics.extend(Key::new(Bytes::copy_from_slice(topic))),
+            None => others.push(key.clone()),
+        }
+    }
+    // What shows the topic without a name is there for nobody.
+    let shows: Vec<_> = wanted
+        .iter()
+        .map(|key| topic_of(of, key).map(|topic| !topic.is_empty()))
+        .collect();
+    let (topics, others) = (keys.get_many(&bucket(), &topics), keys.get_many(of, &others));
+    Answer::later(async move {
+        let (mut topics, mut others) = (topics.await?.into_iter(), others.await?.into_iter());
+        let found = shows.into_iter().map(|shows| match shows {
+            None => others.next().flatten(),
+            Some(true) => topics.next().flatten().and_then(as_seen),
+            Some(false) => None,
+        });
+        Ok(found.collect())
+    })
 }
 
 pub(super) fn scan(keys: &dyn Keys, scan: Scan) -> Answer<Page> {
@@ -48,7 +71,7 @@ pub(super) fn scan(keys: &dyn Keys, scan: Scan) -> Answer<Page> {
             .entries
             .into_iter()
             .filter_map(|(key, entry)| {
-                let entry = if values { as_seen(entry) } else { entry };
+                let entry = if values { as_seen(entry)? } else { entry };
                 Some((with_prefix(&key)?, entry))
             })
             .collect(),
@@ -82,7 +105,7 @@ fn with_prefix(topic: &Key) -> Option<Key> {
 }
 
 /// The payload alone. What cannot be read is not shown as something else.
-fn as_seen(entry: Entry) -> Entry {
-    let value = record::payload(&entry.value).unwrap_or_default();
-    Entry { value, ..entry }
+fn as_seen(entry: Entry) -> Option<Entry> {
+    let value = record::payload(&entry.value)?;
+    Some(Entry { value, ..entry })
 }

@@ -4,21 +4,20 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use futures_util::{FutureExt, StreamExt};
-use serde_json::{Map, Number, Value, json};
-use switchboard_engine::keys::{BatchOutcome, Change, Entry, Page, WatchEvent, Written};
-use switchboard_engine::names::VALUE_BYTES_MAX;
-use switchboard_engine::{Bucket, Timestamp};
+use serde_json::{Number, Value, json};
 use switchboard_peer::{Body, ErrorKind, Fault, PartReceiver, Replier};
 use tokio::runtime::Handle;
 
-use super::{json, single};
+use super::{STOPPING_RETRY_WAIT, json, single};
 use crate::call::Call;
 use crate::hub::HubInner;
-use crate::keys::{Changes, SessionKeys};
+use crate::keys::json::{change, entry, page};
+use crate::keys::{
+    BatchOutcome, Bucket, Change, Changes, Entry, SessionKeys, Timestamp, VALUE_BYTES_MAX, WatchEvent,
+    Written,
+};
 use crate::requests::keys::{
     APPEND, BATCH, BUCKETS, BatchRequest, CAS, DELETE, ENTRY, EXPIRE, GET, INCR, KeyRequest, PUT, SCAN,
     ScanRequest, WATCH, WatchRequest, WriteRequest, WriteVerb,
@@ -75,14 +74,14 @@ async fn respond(hub: Arc<HubInner>, call: Call, reply: Replier) {
             Ok(entry) => send_value(entry.value, reply).await,
             Err(fault) => reply.fault(fault),
         },
-        WATCH => match watch(keys, single(operation, call.body)).await {
-            Ok(changes) => send_changes(changes, reply).await,
+        WATCH => match watch(keys, call.body).await {
+            Ok((changes, _caller)) => send_changes(&hub, changes, reply).await,
             Err(fault) => reply.fault(fault),
         },
         ENTRY => reply.answer(
             get(keys, single(operation, call.body))
                 .await
-                .and_then(|entry| json(&shown(&entry, true))),
+                .and_then(|found| json(&entry(&found, true))),
         ),
         SCAN => reply.answer(scan(keys, single(operation, call.body)).await),
         BATCH => reply.answer(batch(keys, single(operation, call.body)).await),
@@ -152,15 +151,20 @@ async fn write(keys: SessionKeys<'_>, operation: &str, body: Body) -> Result<Byt
     answer_write(verb, outcome)
 }
 
-/// The first part of a stream, and what follows it.
-async fn head_and_value(operation: &str, mut parts: PartReceiver) -> Result<(Bytes, Option<Bytes>), Fault> {
-    let Some(head) = parts.next().await.transpose()? else {
-        return Err(Fault::invalid(format!(
-            "{operation}: the stream has no first part with JSON"
-        )));
-    };
-    let value = parts.collect(VALUE_BYTES_MAX).await?;
+/// The first part of a stream, and what follows it, gathered.
+async fn head_and_value(operation: &str, parts: PartReceiver) -> Result<(Bytes, Option<Bytes>), Fault> {
+    let (head, rest) = first_part(operation, parts).await?;
+    let value = rest.collect(VALUE_BYTES_MAX).await?;
     Ok((head, Some(value)))
+}
+
+async fn first_part(operation: &str, mut parts: PartReceiver) -> Result<(Bytes, PartReceiver), Fault> {
+    match parts.next().await.transpose()? {
+        Some(head) => Ok((head, parts)),
+        None => Err(Fault::invalid(format!(
+            "{operation}: the stream has no first part with JSON"
+        ))),
+    }
 }
 
 fn answer_write(verb: WriteVerb, outcome: Written) -> Result<Bytes, Fault> {
@@ -170,18 +174,18 @@ fn answer_write(verb: WriteVerb, outcome: Written) -> Result<Bytes, Fault> {
     };
     match verb {
         WriteVerb::Delete => json(&json!({"deleted": before.is_some()})),
-        WriteVerb::Expire => match after.or(before) {
-            Some(entry) => json(&shown(&entry, false)),
-            None => Err(Fault::error(ErrorKind::Unknown, "there is no such key")),
-        },
-        WriteVerb::Incr => json(&after.map(|entry| {
-            let mut shown = shown(&entry, false);
-            if let Ok(number) = serde_json::from_slice::<Number>(&entry.value) {
+        WriteVerb::Expire if before.is_none() => {
+            Err(Fault::error(ErrorKind::Unknown, "there is no such key"))
+        }
+        WriteVerb::Incr => json(&after.map(|found| {
+            let mut shown = entry(&found, false);
+            if let Ok(number) = serde_json::from_slice::<Number>(&found.value) {
                 shown.insert("value".to_owned(), Value::Number(number));
             }
             shown
         })),
-        WriteVerb::Put | WriteVerb::Cas | WriteVerb::Append => json(&after.map(|entry| shown(&entry, false))),
+        // Null, if its time is over already.
+        _ => json(&after.map(|found| entry(&found, false))),
     }
 }
 
@@ -203,7 +207,7 @@ async fn batch(keys: SessionKeys<'_>, body: Result<Bytes, Fault>) -> Result<Byte
     match keys.batch(&bucket, writes)?.await? {
         BatchOutcome::Done(outcomes) => {
             let shown =
-                |(_, after): &(Option<Entry>, Option<Entry>)| after.as_ref().map(|entry| shown(entry, false));
+                |(_, after): &(Option<Entry>, Option<Entry>)| after.as_ref().map(|found| entry(found, false));
             let results: Vec<_> = outcomes.iter().map(shown).collect();
             json(&json!({"results": results}))
         }
@@ -216,18 +220,7 @@ async fn batch(keys: SessionKeys<'_>, body: Result<Bytes, Fault>) -> Result<Byte
 async fn scan(keys: SessionKeys<'_>, body: Result<Bytes, Fault>) -> Result<Bytes, Fault> {
     let (bucket, scan) = requests::parse::<ScanRequest>(SCAN, &body?)?.scan()?;
     let values = scan.values;
-    let Page { entries, cursor } = keys.scan(&bucket, scan)?.await?;
-    let mut page = Map::new();
-    let entries = entries.iter().map(|(key, entry)| {
-        let mut entry = shown(entry, values);
-        put_bytes(&mut entry, "key", key.as_ref());
-        Value::Object(entry)
-    });
-    page.insert("keys".to_owned(), Value::Array(entries.collect()));
-    if let Some(cursor) = cursor {
-        put_bytes(&mut page, "next", cursor.as_ref());
-    }
-    json(&page)
+    json(&page(&keys.scan(&bucket, scan)?.await?, values))
 }
 
 async fn buckets(keys: SessionKeys<'_>, body: Result<Bytes, Fault>) -> Result<Bytes, Fault> {
@@ -237,19 +230,30 @@ async fn buckets(keys: SessionKeys<'_>, body: Result<Bytes, Fault>) -> Result<By
     json(&json!({"buckets": names}))
 }
 
-async fn watch(keys: SessionKeys<'_>, body: Result<Bytes, Fault>) -> Result<Changes, Fault> {
-    let (bucket, prefix, from) = requests::parse::<WatchRequest>(WATCH, &body?)?.watch()?;
-    keys.watch(&bucket, prefix, from)?.await
+/// The changes; and what is left of the caller's stream, if it is one: as long as that is there, he is.
+async fn watch(keys: SessionKeys<'_>, body: Body) -> Result<(Changes, Option<PartReceiver>), Fault> {
+    let (head, rest) = match body {
+        Body::Single(head) => (head, None),
+        Body::Stream(parts) => {
+            let (head, rest) = first_part(WATCH, parts).await?;
+            (head, Some(rest))
+        }
+    };
+    let (bucket, prefix, from) = requests::parse::<WatchRequest>(WATCH, &head)?.watch()?;
+    Ok((keys.watch(&bucket, prefix, from)?.await?, rest))
 }
 
 /// A line of JSON for each change, until the caller has enough.
-async fn send_changes(mut changes: Changes, reply: Replier) {
+async fn send_changes(hub: &HubInner, mut changes: Changes, reply: Replier) {
     let enough = reply.cancellation();
     let mut parts = reply.stream();
     loop {
         let change = tokio::select! {
             biased;
             () = enough.cancelled() => return,
+            () = hub.draining.cancelled() => {
+                return parts.fail(Fault::retry(STOPPING_RETRY_WAIT, "the hub is going down"));
+            }
             change = changes.next() => change,
         };
         let line = match change {
@@ -267,54 +271,10 @@ async fn send_changes(mut changes: Changes, reply: Replier) {
     }
 }
 
-fn line(change: &WatchEvent) -> Result<Bytes, Fault> {
-    let mut fields = Map::new();
-    let (event, revision) = match change {
-        WatchEvent::Put { key, entry } => {
-            fields = shown(entry, true);
-            put_bytes(&mut fields, "key", key.as_ref());
-            ("put", None)
-        }
-        WatchEvent::Delete {
-            key,
-            revision,
-            expired,
-        } => {
-            put_bytes(&mut fields, "key", key.as_ref());
-            (if *expired { "expire" } else { "delete" }, Some(revision))
-        }
-        WatchEvent::Reset => ("reset", None),
-        WatchEvent::Current { revision } => ("current", Some(revision)),
-    };
-    fields.insert("event".to_owned(), event.into());
-    if let Some(revision) = revision {
-        fields.insert("revision".to_owned(), revision.0.into());
-    }
-    let mut line = serde_json::to_vec(&fields).map_err(|error| Fault::failed(error.to_string()))?;
+fn line(event: &WatchEvent) -> Result<Bytes, Fault> {
+    let mut line = serde_json::to_vec(&change(event)).map_err(|error| Fault::failed(error.to_string()))?;
     line.push(b'\n');
     Ok(line.into())
-}
-
-/// What is known of an entry.
-fn shown(entry: &Entry, value: bool) -> Map<String, Value> {
-    let mut fields = Map::new();
-    if value {
-        put_bytes(&mut fields, "value", &entry.value);
-    }
-    fields.insert("revision".to_owned(), entry.revision.0.into());
-    fields.insert("created_unix_ms".to_owned(), entry.created.as_millis().into());
-    if let Some(expires) = entry.expires {
-        fields.insert("expires_unix_ms".to_owned(), expires.as_millis().into());
-    }
-    fields
-}
-
-/// Bytes as text, or in base64 under a name that says so.
-fn put_bytes(fields: &mut Map<String, Value>, name: &str, bytes: &[u8]) {
-    match std::str::from_utf8(bytes) {
-        Ok(text) => fields.insert(name.to_owned(), text.into()),
-        Err(_) => fields.insert(format!("{name}_base64"), STANDARD.encode(bytes).into()),
-    };
 }
 
 fn now() -> Timestamp {

@@ -10,7 +10,7 @@ use switchboard_engine::keys::{
     BATCH_WRITES_MAX, Change, Condition, Expiry, Revision, SCAN_ENTRIES_MAX, Scan, WatchFrom, Write,
 };
 use switchboard_engine::{Bucket, Key, Timestamp};
-use switchboard_peer::Fault;
+use switchboard_peer::{ErrorKind, Fault};
 
 use super::HubRequest;
 use crate::keys::fault;
@@ -283,16 +283,14 @@ impl BatchRequest {
 
 impl HubRequest for BatchRequest {
     fn check(&self) -> Result<(), Fault> {
-        if (1..=BATCH_WRITES_MAX).contains(&self.writes.len()) {
-            return Ok(());
-        }
-        Err(Fault::error(
-            switchboard_peer::ErrorKind::TooLarge,
-            format!(
-                "the batch has {} writes: 1 to {BATCH_WRITES_MAX} are possible",
-                self.writes.len()
-            ),
-        ))
+        let count = self.writes.len();
+        let kind = match count {
+            0 => ErrorKind::Invalid,
+            1..=BATCH_WRITES_MAX => return Ok(()),
+            _ => ErrorKind::TooLarge,
+        };
+        let message = format!("the batch has {count} writes: 1 to {BATCH_WRITES_MAX} are possible");
+        Err(Fault::error(kind, message))
     }
 }
 

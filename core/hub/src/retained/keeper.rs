@@ -4,6 +4,7 @@
 //! handed in, many topics at a time and each topic's values in their order. A topic that changes faster than the engine
 //! writes is written once for several changes; all who wait for one of them are told then.
 
+use std::collections::VecDeque;
 use std::mem;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -13,7 +14,7 @@ use foldhash::{HashMap, HashSet};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use parking_lot::Mutex;
-use switchboard_engine::keys::{Expiry, Write};
+use switchboard_engine::keys::{Expiry, Revision, Write, Written};
 use switchboard_engine::{Engine, EngineError, Key, Timestamp};
 use switchboard_peer::Fault;
 use tokio::sync::{Notify, oneshot};
@@ -33,8 +34,10 @@ const RETRY_WAIT_MIN: Duration = Duration::from_millis(50);
 const RETRY_WAIT_MAX: Duration = Duration::from_secs(5);
 
 /// See the module. One for each hub with an engine.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Keeper {
+    /// Whether other hubs write too, so that what is written here comes back among what they wrote.
+    is_shared: bool,
     pending: Mutex<Pending>,
     work: Notify,
     /// Once the task has ended.
@@ -45,8 +48,12 @@ pub(crate) struct Keeper {
 struct Pending {
     /// What is to be written next, by topic. At most as many as there may be last values.
     values: HashMap<ByteString, Waiting>,
+    /// The topics of `values` that are not under way, first come first.
+    queue: VecDeque<ByteString>,
     /// Topics that are being written, whose next value has to wait.
     under_way: HashSet<ByteString>,
+    /// What this hub wrote and has not heard of yet: what comes before it is older.
+    unheard: HashMap<ByteString, Revision>,
     stopped: bool,
 }
 
@@ -82,18 +89,25 @@ impl Kept {
 const STOPPING_RETRY_WAIT: Duration = Duration::from_secs(1);
 
 impl Keeper {
+    pub(crate) fn new(engine: &dyn Engine) -> Self {
+        Self {
+            is_shared: engine.is_shared(),
+            pending: Mutex::default(),
+            work: Notify::new(),
+            ended: CancellationToken::new(),
+        }
+    }
+
     /// Takes the newest value of a topic; an empty one deletes.
     pub(crate) fn keep(&self, message: &Arc<Message>) -> Kept {
         let (sender, receiver) = oneshot::channel();
         let mut pending = self.pending.lock();
         if !pending.stopped {
-            let waiting = pending
-                .values
-                .entry(message.topic.clone())
-                .or_insert_with(|| Waiting {
-                    message: Arc::clone(message),
-                    waiters: Vec::new(),
-                });
+            let waiting = Waiting {
+                message: Arc::clone(message),
+                waiters: Vec::new(),
+            };
+            let waiting = pending.enter(message.topic.clone(), waiting);
             waiting.message = Arc::clone(message);
             waiting.waiters.retain(|waiter| !waiter.is_closed());
             waiting.waiters.push(sender);
@@ -107,6 +121,22 @@ impl Keeper {
     pub(crate) fn is_pending(&self, topic: &str) -> bool {
         let pending = self.pending.lock();
         pending.values.contains_key(topic) || pending.under_way.contains(topic)
+    }
+
+    /// Whether a change of a topic, heard of from the engine, is older than what this hub has or wrote itself.
+    pub(crate) fn is_outdated(&self, topic: &str, revision: Revision) -> bool {
+        if self.is_pending(topic) {
+            return true;
+        }
+        let unheard = &mut self.pending.lock().unheard;
+        match unheard.get(topic) {
+            Some(written) if revision < *written => true,
+            Some(_) => {
+                unheard.remove(topic);
+                false
+            }
+            None => false,
+        }
     }
 
     /// Writes until [`Self::stop`], and then what is left, each once.
@@ -145,13 +175,13 @@ impl Keeper {
 
     fn next(&self) -> Option<(ByteString, Waiting)> {
         let mut pending = self.pending.lock();
-        let Pending {
-            values, under_way, ..
-        } = &mut *pending;
-        let topic = values.keys().find(|topic| !under_way.contains(*topic))?.clone();
-        let waiting = values.remove(&topic)?;
-        under_way.insert(topic.clone());
-        Some((topic, waiting))
+        loop {
+            let topic = pending.queue.pop_front()?;
+            if let Some(waiting) = pending.values.remove(&topic) {
+                pending.under_way.insert(topic.clone());
+                return Some((topic, waiting));
+            }
+        }
     }
 
     /// Tells who waits. How long to wait before trying again, if the engine is away.
@@ -159,24 +189,32 @@ impl Keeper {
         &self,
         topic: ByteString,
         mut waiting: Waiting,
-        outcome: Result<(), EngineError>,
+        outcome: Result<Written, EngineError>,
     ) -> Option<Duration> {
-        let told = outcome.clone().map_err(fault);
+        let told = outcome.as_ref().map(drop).map_err(|error| fault(error.clone()));
         for waiter in mem::take(&mut waiting.waiters) {
             let _ = waiter.send(told.clone());
         }
         let mut pending = self.pending.lock();
         pending.under_way.remove(&topic);
+        if pending.values.contains_key(&topic) {
+            pending.queue.push_back(topic.clone());
+        }
         match outcome {
-            Ok(()) => None,
+            Ok(written) => {
+                if let Some(heard_from) = heard_from(&written).filter(|_| self.is_shared) {
+                    pending.unheard.insert(topic, heard_from);
+                }
+                None
+            }
             Err(EngineError::Unavailable { wait, reason }) => {
                 tracing::warn!(
                     topic = &*topic,
                     reason,
                     "a last value is not kept yet: trying again"
                 );
-                if !pending.stopped {
-                    pending.values.entry(topic).or_insert(waiting);
+                if !pending.stopped && !pending.values.contains_key(&topic) {
+                    pending.enter(topic, waiting);
                 }
                 Some(wait)
             }
@@ -188,15 +226,40 @@ impl Keeper {
     }
 }
 
+impl Pending {
+    /// Enters what is to be written, unless something is there already; tells what is there then.
+    fn enter(&mut self, topic: ByteString, waiting: Waiting) -> &mut Waiting {
+        if !self.values.contains_key(&topic) && !self.under_way.contains(&topic) {
+            self.queue.push_back(topic.clone());
+        }
+        self.values.entry(topic).or_insert(waiting)
+    }
+}
+
+/// The revision that a write has, or that it has at least; `None` if it changed nothing.
+fn heard_from(written: &Written) -> Option<Revision> {
+    match written {
+        Written::Done {
+            after: Some(after), ..
+        } => Some(after.revision),
+        Written::Done {
+            before: Some(before), ..
+        } => Some(Revision(before.revision.0 + 1)),
+        Written::Done { .. } | Written::Unmet { .. } => None,
+    }
+}
+
 async fn write(
     engine: &dyn Engine,
     topic: ByteString,
     waiting: Waiting,
-) -> (ByteString, Waiting, Result<(), EngineError>) {
+) -> (ByteString, Waiting, Result<Written, EngineError>) {
     let outcome = match Key::new(topic.as_bytes().clone()) {
         Ok(key) => {
-            let written = engine.keys().write(&bucket(), key, as_write(&waiting.message));
-            written.await.map(drop)
+            engine
+                .keys()
+                .write(&bucket(), key, as_write(&waiting.message))
+                .await
         }
         Err(error) => Err(error),
     };

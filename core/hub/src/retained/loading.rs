@@ -67,7 +67,7 @@ fn apply(hub: &HubInner, event: WatchEvent) -> WatchEvent {
         WatchEvent::Put { key, entry } => match message(key, entry) {
             Some(message) => {
                 let topic = message.topic.clone();
-                if let Err(fault) = hub.remember(&topic, Some(message)) {
+                if let Err(fault) = hub.remember(&topic, entry.revision, Some(message)) {
                     tracing::error!(topic = &*topic, %fault, "a last value stays in the engine, but is told to nobody");
                 }
             }
@@ -76,9 +76,9 @@ fn apply(hub: &HubInner, event: WatchEvent) -> WatchEvent {
                 "what the engine keeps as a last value is none, and is told to nobody"
             ),
         },
-        WatchEvent::Delete { key, .. } => {
+        WatchEvent::Delete { key, revision, .. } => {
             if let Ok(topic) = std::str::from_utf8(key.as_ref()) {
-                let _ = hub.remember(topic, None);
+                let _ = hub.remember(topic, *revision, None);
             }
         }
         WatchEvent::Reset => hub.forget_last_values(),
