@@ -7,7 +7,7 @@ import { restMs } from './back_off.js';
 import { hex, textOf } from './bytes.js';
 import { CallError, closedError } from './errors.js';
 import { limit } from './limit.js';
-import { outgoing } from './outbox.js';
+import { moment, outgoing } from './outbox.js';
 import { CANCEL } from './protocol.js';
 import { collect } from './receiver.js';
 
@@ -97,8 +97,11 @@ export const createCalls = (sock) => {
       for (const call of calls.values()) if (call.carrier == connection) self.finish(call, closedError());
     },
 
-    /** @returns {Promise<void> | undefined} when there is room for more */
-    room: () => open?.room(),
+    /** @returns {Promise<void>} settled when there is room for more */
+    async room() {
+      while (queue.length) await moment();
+      await open?.room();
+    },
 
     // ---- one call
 

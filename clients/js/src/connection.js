@@ -8,7 +8,7 @@
 import { hex, latin1, textOf, toBytes } from './bytes.js';
 import { createDecoder } from './decoder.js';
 import { ErrInvalidMsg, ErrTimeout, closedError, errorOfCode, report } from './errors.js';
-import { createOutbox, outgoing } from './outbox.js';
+import { createOutbox, moment, outgoing } from './outbox.js';
 import { CANCEL, CLOSE_ERROR, CLOSE_NORMAL, SUBPROTOCOL, VERSION } from './protocol.js';
 import { createServing } from './serving.js';
 
@@ -17,9 +17,6 @@ const SEND_BYTES_MAX = 1 << 20;
 
 /** Bytes of a stream that its reader has not taken, over which it fails, where the other side cannot be held up. */
 const STREAM_BYTES_MAX = 16 << 20;
-
-/** How often such a sender looks again, in milliseconds: a WebSocket does not say when it has room. */
-const ROOM_POLL_MS = 10;
 
 /** The last close code of an end without a fault, and the one that stands for none. */
 const CLOSE_WELL_MAX = 1001;
@@ -110,9 +107,7 @@ export const createConnection = (sock, wire) => {
     },
 
     async room() {
-      while (!closed && outbox && outbox.bytes() > SEND_BYTES_MAX) {
-        await new Promise((resolve) => setTimeout(resolve, ROOM_POLL_MS));
-      }
+      while (!closed && outbox && outbox.bytes() > SEND_BYTES_MAX) await moment();
     },
 
     heartbeat(load = serving.load()) {

@@ -69,6 +69,12 @@ const atMost = (what, size, max) => {
  * @property {boolean} [paused] whether it does so now
  */
 
+/** How often a sender that waits for room looks again, in milliseconds: a WebSocket does not say when it has some. */
+const ROOM_POLL_MS = 10;
+
+/** @returns {Promise<void>} */
+export const moment = () => new Promise((resolve) => setTimeout(resolve, ROOM_POLL_MS));
+
 /**
  * @param {Wire} wire
  * @param {boolean} batches whether several messages may share a frame; otherwise each piece has one of its own

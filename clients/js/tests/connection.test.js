@@ -51,6 +51,23 @@ async function fresh(t, options) {
   return { sock, peer, wire };
 }
 
+test('a stream waits for a connection, however long it is', async (t) => {
+  const { sock, peer } = await fresh(t);
+  const body = Array.from({ length: 500 }, (_, index) => `${index} `);
+  let taken = 0;
+  const counted = (function* () {
+    for (const part of body) yield (taken++, part);
+  })();
+  sock.stream('cat', counted);
+  await turn();
+  assert.equal(taken, 1, 'it is not read before it can be sent');
+  peer.send(Buffer.from('01'));
+  await peer.next('v');
+  let got = (await peer.next('s')).payload.toString();
+  for (let part; (part = (await peer.next('p')).payload.toString()); ) got += part;
+  assert.equal(got, body.join(''));
+});
+
 test('a protocol error of the other side closes without an answer', async (t) => {
   const errors = [gotalk.ErrAbnormal, gotalk.ErrUnsupported, gotalk.ErrInvalidMsg, gotalk.ErrTimeout];
   for (const [code, closeCode] of [[0, 4000], [1, 4001], [2, 4002], [3, 4003], [9, 4009], [0xffffffff, 4002]]) {
