@@ -28,6 +28,7 @@ pub(crate) fn ready<B>(visitor: &Visitor, request: &Request<B>) -> Result<Answer
             .open_session()
             .err()
             .map(|fault| fault.message().to_owned())
+            .or_else(|| visitor.shared.hub.impaired())
     };
     match why_not {
         None => Ok(not_stored(answer::whole(TEXT, "ready\n"))),

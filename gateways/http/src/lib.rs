@@ -15,6 +15,8 @@
 //! | `POST /publish/TOPIC?retain&expires=10s` | a publish of the body; answers `{"subscriptions": N}` |
 //! | `GET /subscribe?topic=…&topic=…&policy=…` | an event stream of what is published |
 //! | the same with `&wait=30` | the first messages within that time as an array, or 204 |
+//! | `GET`, `HEAD`, `PUT`, `DELETE /keys/KEY`, `POST …?incr=N`, `POST …?append` | a key of the hub; its value is the body |
+//! | `GET /keys?prefix=…`, `GET /keys?watch&prefix=…` | keys, page by page; an event stream of what changes |
 //! | `GET /gotalk/`, upgraded to WebSocket | gotalk, as the gotalk gateway serves it |
 //! | `GET …/gotalk.js`, `GET /…` | the library for browsers; pages: see [`Assets`] |
 //! | `GET /healthz`, `GET /metrics` | whether a party would be taken in; counts for Prometheus |
@@ -68,6 +70,7 @@ mod exchange;
 mod gateway;
 mod guard;
 mod health;
+mod keys;
 mod metrics;
 mod negotiation;
 mod options;

@@ -174,7 +174,7 @@ pub(crate) fn allow_page(page: &Page, trusted: &Trusted, headers: &mut HeaderMap
         headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
         headers.insert(
             ACCESS_CONTROL_EXPOSE_HEADERS,
-            HeaderValue::from_static("Last-Event-ID, Retry-After, Retry-After-Ms, X-Request-Id"),
+            HeaderValue::from_static("ETag, Last-Event-ID, Retry-After, Retry-After-Ms, X-Request-Id"),
         );
     }
 }

@@ -17,6 +17,16 @@ pub(crate) fn percent_decoded(text: &str) -> Result<ByteString, Problem> {
     if !text.contains('%') {
         return Ok(ByteString::from(text));
     }
+    ByteString::try_from(percent_decoded_bytes(text)?).map_err(|_| {
+        Problem::bad_request(format!(
+            "{} is not UTF-8 once its %-escapes are read",
+            quoted(text)
+        ))
+    })
+}
+
+/// The same, of any bytes.
+pub(crate) fn percent_decoded_bytes(text: &str) -> Result<Vec<u8>, Problem> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let Some((first, others)) = rest.split_first() {
@@ -29,12 +39,7 @@ pub(crate) fn percent_decoded(text: &str) -> Result<ByteString, Problem> {
         bytes.push(hex_byte(*digits).ok_or_else(|| bad_escape(text))?);
         rest = others;
     }
-    ByteString::try_from(bytes).map_err(|_| {
-        Problem::bad_request(format!(
-            "{} is not UTF-8 once its %-escapes are read",
-            quoted(text)
-        ))
-    })
+    Ok(bytes)
 }
 
 fn hex_byte([high, low]: [u8; 2]) -> Option<u8> {

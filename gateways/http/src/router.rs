@@ -14,7 +14,7 @@ use crate::exchange::{Exchange, REQUEST_ID};
 use crate::origin::{self, Page};
 use crate::problem::{self, Problem};
 use crate::visitor::Visitor;
-use crate::{assets, call, health, publish, query, subscribe, web_socket};
+use crate::{assets, call, health, keys, publish, query, subscribe, web_socket};
 
 /// How long a browser may remember what it may ask: an hour.
 const PREFLIGHT_SECONDS: HeaderValue = HeaderValue::from_static("3600");
@@ -77,7 +77,15 @@ async fn route(
         origin::check_page(visitor, page, "a publish")?;
         return publish::answer(visitor, request, name).await;
     }
+    if let Some(name) = path.strip_prefix(keys::PREFIX) {
+        origin::check_page(visitor, page, "a key")?;
+        return keys::one(visitor, request, name).await;
+    }
     match path {
+        keys::PATH => {
+            origin::check_page(visitor, page, "keys")?;
+            keys::all(visitor, &request).await
+        }
         subscribe::PATH => {
             origin::check_page(visitor, page, "a subscription")?;
             subscribe::answer(visitor, &request).await
@@ -96,6 +104,8 @@ fn preflight<B>(visitor: &Visitor, request: &Request<B>, page: &Page) -> Result<
         call::methods(visitor, query::percent_decoded(name)?)
     } else if path.starts_with(publish::PREFIX) {
         "POST"
+    } else if path.starts_with(keys::PREFIX) {
+        keys::METHODS
     } else {
         "GET, HEAD"
     };
@@ -107,7 +117,9 @@ fn preflight<B>(visitor: &Visitor, request: &Request<B>, page: &Page) -> Result<
         headers.insert(ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static(methods));
         headers.insert(
             ACCESS_CONTROL_ALLOW_HEADERS,
-            HeaderValue::from_static("Accept, Content-Type, Last-Event-ID, X-Request-Id"),
+            HeaderValue::from_static(
+                "Accept, Content-Type, If-Match, If-None-Match, Last-Event-ID, X-Request-Id",
+            ),
         );
         headers.insert(ACCESS_CONTROL_MAX_AGE, PREFLIGHT_SECONDS);
         if request.headers().contains_key(ASKS_PRIVATE) {
