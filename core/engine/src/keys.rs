@@ -238,9 +238,11 @@ pub enum WatchEvent {
     },
     /// Forget what you know: all that there is follows. Because the reader was too far behind, or came back too late.
     Reset,
-    /// What there was when the watch began (or was reset) has been said; what follows is what changes.
+    /// What there was when the watch began (or was reset) has been said; what follows is what changes. Every watch
+    /// brings it once, from wherever it begins, and once more after each reset.
     Current {
-        /// The last write that has been said.
+        /// All that was written up to this has been said, or is older than what was asked for: a watch
+        /// [after](WatchFrom::After) it misses nothing.
         revision: Revision,
     },
 }

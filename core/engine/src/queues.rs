@@ -183,6 +183,9 @@ pub trait Queues: fmt::Debug + Send + Sync {
     /// Takes up to `max` jobs (1 to [`JOBS_MAX`]) that are ready, each under a lease of that length from now. Waits up
     /// to `wait` for the first; an empty answer says that there was none.
     ///
+    /// # Errors
+    /// Invalid for a number of jobs or a lease out of their bounds.
+    ///
     /// # Cancel safety
     /// Dropping the answer while it waits takes nothing; jobs that were taken in that moment come back when their
     /// lease is over.
@@ -197,7 +200,7 @@ pub trait Queues: fmt::Debug + Send + Sync {
     /// Lets a lease end that long from now ([`LEASE_MIN`] to [`LEASE_MAX`]).
     ///
     /// # Errors
-    /// Lease lost.
+    /// Lease lost; invalid for a time out of its bounds.
     fn extend(&self, queue: &QueueName, lease: &Lease, time: Duration) -> Answer<()>;
 
     /// The job is done: it is gone.
@@ -206,11 +209,11 @@ pub trait Queues: fmt::Debug + Send + Sync {
     /// Lease lost.
     fn ack(&self, queue: &QueueName, lease: &Lease) -> Answer<()>;
 
-    /// The attempt failed: the job is ready again after `wait`, or dead if that was its last attempt. The state it came
-    /// to is told.
+    /// The attempt failed: the job is ready again after `wait` (at most [`DELAY_MAX`]), or dead if that was its last
+    /// attempt. The state it came to is told.
     ///
     /// # Errors
-    /// Lease lost.
+    /// Lease lost; invalid for a wait over its bound.
     fn nack(&self, queue: &QueueName, lease: &Lease, wait: Duration, reason: ByteString) -> Answer<JobState>;
 
     /// Takes a job away, whatever its state; a lease of it is lost. False if it is not there (any more).

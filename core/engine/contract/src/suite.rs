@@ -152,6 +152,7 @@ macro_rules! contract_tests {
                 a_delayed_job_waits_for_its_time
                 a_push_with_the_same_dedupe_id_is_the_first
                 pushes_have_limits
+                reservations_have_limits
                 queues_are_apart
                 a_job_is_given_once_and_gone_when_done
                 a_job_is_given_again_when_its_lease_is_over

@@ -175,10 +175,8 @@ impl Follower {
     }
 }
 
-/// Passes over the event that says that a watch has begun, where there is one.
+/// Passes over the event that says that a watch from now on has begun.
 pub(super) async fn skip_current(watch: &mut Watch) {
-    if let Ok(Some(event)) = tokio::time::timeout(QUIET, watch.next()).await {
-        let event = event.expect("watching");
-        assert!(matches!(event, WatchEvent::Current { .. }), "{event:?}");
-    }
+    let event = next("the beginning of a watch", watch).await;
+    assert!(matches!(event, Ok(WatchEvent::Current { .. })), "{event:?}");
 }

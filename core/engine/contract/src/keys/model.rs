@@ -229,13 +229,7 @@ impl Run {
             Until::In(time) => Expiry::At(now.after(millis(time))),
             Until::Past => Expiry::At(Timestamp::from_millis(now.as_millis() - 1)),
         };
-        let change = match (&wish.change, expiry) {
-            // The contract leaves open whether a number is looked at that is deleted anyhow.
-            (Change::Increment(_) | Change::IncrementFloat(_), Expiry::At(moment)) if moment <= now => {
-                Change::Touch
-            }
-            (change, _) => change.clone(),
-        };
+        let change = wish.change.clone();
         (
             name,
             Write {

@@ -139,7 +139,7 @@ pub async fn keys_are_any_bytes(bed: &mut dyn TestBed) {
     assert_eq!(seen, names);
 }
 
-/// A key may have 64 KiB, and each byte of it counts.
+/// A key may be as long as the bound says, and each byte of it counts.
 pub async fn keys_may_be_long(bed: &mut dyn TestBed) {
     let store = Store::new(bed);
     let long = vec![b'k'; KEY_BYTES_MAX];

@@ -7,12 +7,12 @@ use bytestring::ByteString;
 use switchboard_engine::EngineError;
 use switchboard_engine::queues::{
     ATTEMPTS_MAX, DEDUPE_BYTES_MAX, DEDUPE_WINDOW, DELAY_MAX, HEADER_BYTES_MAX, HEADERS_MAX, JOB_BYTES_MAX,
-    PRIORITY_MAX, Push, Pushed,
+    JOBS_MAX, JobState, LEASE_MAX, LEASE_MIN, PRIORITY_MAX, Push, Pushed,
 };
 
 use super::{Jobs, LEASE, LEASE_LONG, delayed};
 use crate::TestBed;
-use crate::tools::{in_the_end, millis, noise};
+use crate::tools::{in_the_end, millis, noise, soon};
 
 /// A job comes to its worker as it was pushed.
 pub async fn a_job_comes_as_it_was_pushed(bed: &mut dyn TestBed) {
@@ -229,6 +229,35 @@ pub async fn pushes_have_limits(bed: &mut dyn TestBed) {
         reserved.job.payload == noise(JOB_BYTES_MAX, 9),
         "the largest job comes whole"
     );
+}
+
+/// A reservation, an extension or a wait over its bounds is invalid, and changes nothing.
+pub async fn reservations_have_limits(bed: &mut dyn TestBed) {
+    let jobs = Jobs::new(bed);
+    jobs.add("1").await;
+    let tick = millis(1);
+    for (max, lease) in [
+        (0, LEASE),
+        (JOBS_MAX + 1, LEASE),
+        (1, LEASE_MIN - tick),
+        (1, LEASE_MAX + tick),
+    ] {
+        let answer = jobs
+            .engine
+            .queues()
+            .reserve(&jobs.queue, max, lease, Duration::ZERO);
+        let refused = soon("a refusal", answer).await;
+        assert!(matches!(refused, Err(EngineError::Invalid(_))), "{refused:?}");
+    }
+    let lease = jobs.take_one(LEASE_MAX).await.lease;
+    for time in [LEASE_MIN - tick, LEASE_MAX + tick] {
+        let refused = jobs.extend(&lease, time).await;
+        assert!(matches!(refused, Err(EngineError::Invalid(_))), "{refused:?}");
+    }
+    let refused = jobs.nack(&lease, DELAY_MAX + tick, "why").await;
+    assert!(matches!(refused, Err(EngineError::Invalid(_))), "{refused:?}");
+    assert_eq!(jobs.counts().await, super::counts(0, 0, 1, 0));
+    assert_eq!(jobs.nack(&lease, DELAY_MAX, "why").await, Ok(JobState::Delayed));
 }
 
 /// Queues are apart.

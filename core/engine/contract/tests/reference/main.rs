@@ -9,7 +9,7 @@ mod bed;
 mod engine;
 mod mutants;
 
-use bed::ReferenceBed;
+use bed::{PlainBed, ReferenceBed};
 use engine::Flaw;
 
 async fn bed() -> ReferenceBed {
@@ -17,3 +17,14 @@ async fn bed() -> ReferenceBed {
 }
 
 switchboard_engine_contract::contract_tests!(bed);
+
+/// In real time.
+mod plain {
+    use super::PlainBed;
+
+    async fn bed() -> PlainBed {
+        PlainBed::new()
+    }
+
+    switchboard_engine_contract::contract_tests!(bed);
+}

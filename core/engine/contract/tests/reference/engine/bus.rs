@@ -9,7 +9,7 @@ use bytestring::ByteString;
 use futures_util::{StreamExt, stream};
 use parking_lot::Mutex;
 use switchboard_engine::bus::{BusEvent, BusMessage, BusSubscription, UNREAD_MAX};
-use switchboard_engine::{Answer, Bus, Clock, EngineError, Result};
+use switchboard_engine::{Answer, Bus, EngineError, Result};
 
 use super::flaw::Flaw;
 use super::world::Reference;

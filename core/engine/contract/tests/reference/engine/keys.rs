@@ -89,6 +89,7 @@ impl Keys for Reference {
     }
 
     fn watch(&self, bucket: &Bucket, prefix: Bytes, from: WatchFrom) -> Answer<Watch> {
+        let flaw = self.world.flaw;
         let mut watch = Watching {
             engine: self.clone(),
             bucket: bucket.clone(),
@@ -100,8 +101,14 @@ impl Keys for Reference {
             let kept = state.buckets.entry(bucket.clone()).or_default();
             match from {
                 WatchFrom::Everything => watch.begin(kept),
-                WatchFrom::After(revision) => watch.seen = revision.0,
-                WatchFrom::Now => watch.seen = kept.revision,
+                WatchFrom::After(revision) => {
+                    watch.seen = revision.0;
+                    if watch.look(kept, flaw) {
+                        return Ok(());
+                    }
+                    watch.current(kept);
+                }
+                WatchFrom::Now => watch.current(kept),
             }
             Ok(())
         });
@@ -268,6 +275,12 @@ struct Watching {
 }
 
 impl Watching {
+    fn current(&mut self, kept: &Kept) {
+        self.seen = kept.revision;
+        let revision = Revision(kept.revision);
+        self.told.push_back(WatchEvent::Current { revision });
+    }
+
     fn begin(&mut self, kept: &Kept) {
         for (key, entry) in &kept.entries {
             if key.as_bytes().starts_with(&self.prefix) {
@@ -275,16 +288,15 @@ impl Watching {
                 self.told.push_back(WatchEvent::Put { key, entry });
             }
         }
-        let revision = Revision(kept.revision);
-        self.told.push_back(WatchEvent::Current { revision });
-        self.seen = kept.revision;
+        self.current(kept);
     }
 
-    /// Looks what has changed.
-    fn look(&mut self, kept: &Kept, flaw: Flaw) {
+    /// Looks what has changed. Tells whether it had to begin anew.
+    fn look(&mut self, kept: &Kept, flaw: Flaw) -> bool {
         if self.seen < kept.forgotten && flaw != Flaw::WatchSkips {
             self.told.push_back(WatchEvent::Reset);
             self.begin(kept);
+            return true;
         }
         for (revision, event) in &kept.changes {
             let (WatchEvent::Put { key, .. } | WatchEvent::Delete { key, .. }) = event else {
@@ -295,6 +307,7 @@ impl Watching {
             }
         }
         self.seen = kept.revision;
+        false
     }
 
     async fn next(&mut self) -> Option<WatchEvent> {

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use bytestring::ByteString;
 use switchboard_engine::queues::{
-    Counts, DEDUPE_WINDOW, JobId, JobState, Lease, Peeked, Push, Pushed, Reserved, check_push,
+    Counts, DEDUPE_WINDOW, JOBS_MAX, JobId, JobState, Lease, Peeked, Push, Pushed, Reserved, check_delay,
+    check_lease, check_push,
 };
-use switchboard_engine::{Answer, Clock, EngineError, QueueName, Queues, Result};
+use switchboard_engine::{Answer, EngineError, QueueName, Queues, Result};
 
 use super::flaw::Flaw;
 use super::state::{Line, Record, State};
@@ -42,6 +43,9 @@ impl Queues for Reference {
         lease: Duration,
         wait: Duration,
     ) -> Answer<Vec<Reserved>> {
+        if let Err(error) = check_max(max).and_then(|()| check_lease(lease)) {
+            return Answer::err(error);
+        }
         let (engine, queue) = (self.clone(), queue.clone());
         let waiting = async move {
             let clock = engine.world.clock.clone();
@@ -68,6 +72,7 @@ impl Queues for Reference {
     fn extend(&self, queue: &QueueName, lease: &Lease, time: Duration) -> Answer<()> {
         let flaw = self.world.flaw;
         self.look(|state| {
+            check_lease(time)?;
             let until = state.until(time);
             leased(state, queue, lease, flaw)?.until = until;
             Ok(())
@@ -90,6 +95,7 @@ impl Queues for Reference {
     fn nack(&self, queue: &QueueName, lease: &Lease, wait: Duration, reason: ByteString) -> Answer<JobState> {
         let flaw = self.world.flaw;
         self.look(|state| {
+            check_delay(wait)?;
             let until = (!wait.is_zero()).then(|| state.until(wait));
             let record = leased(state, queue, lease, flaw)?;
             record.fail(reason, until);
@@ -192,6 +198,13 @@ impl Reference {
                 .is_none_or(|line| line.next(1, flaw).is_empty())
         };
         !self.is_closed() && self.world.peek(empty)
+    }
+}
+
+fn check_max(max: usize) -> Result<()> {
+    match max {
+        1..=JOBS_MAX => Ok(()),
+        _ => Err(EngineError::Invalid("a number of jobs".to_owned())),
     }
 }
 

@@ -6,21 +6,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use switchboard_engine::{
-    Answer, Blobs, Bus, Clock, Engine, EngineError, Health, Keys, ManualClock, Queues, Result, Timestamp,
-};
+use switchboard_engine::{Answer, Blobs, Bus, Clock, Engine, EngineError, Health, Keys, Queues, Result};
 use tokio::sync::watch;
 
 use super::bus::Exchange;
 use super::flaw::Flaw;
 use super::state::State;
 
-/// Some day in 2023: clocks can be set back from it.
-const BEGINNING: Timestamp = Timestamp::from_millis(1_700_000_000_000);
-
 /// What a machine has: its clock and its disk.
 pub struct World {
-    pub clock: ManualClock,
+    pub clock: Arc<dyn Clock>,
     pub flaw: Flaw,
     state: Mutex<State>,
     flushed: Mutex<State>,
@@ -30,9 +25,9 @@ pub struct World {
 }
 
 impl World {
-    pub fn new(flaw: Flaw) -> Arc<Self> {
+    pub fn new(clock: impl Clock, flaw: Flaw) -> Arc<Self> {
         Arc::new(Self {
-            clock: ManualClock::at(BEGINNING),
+            clock: Arc::new(clock),
             flaw,
             state: Mutex::default(),
             flushed: Mutex::default(),
