@@ -10,4 +10,5 @@
 
 mod commit;
 mod mark;
+mod queues;
 mod store;
