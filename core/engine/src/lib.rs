@@ -24,6 +24,7 @@ mod error;
 pub mod keys;
 pub mod names;
 pub mod queues;
+pub mod transfer;
 
 pub use answer::Answer;
 pub use blobs::Blobs;
