@@ -16,6 +16,9 @@ const PARTS_MAX = 200;
 /** Characters of a part that are shown. */
 const PART_CHARS_MAX = 2000;
 
+/** Pixels from the bottom that still are the bottom. */
+const BOTTOM_PX = 8;
+
 /** How often the clock of a call that is under way is drawn, in milliseconds. */
 const TICK_MS = 100;
 
@@ -123,9 +126,29 @@ function measure(clock) {
 function shownParts(content) {
   const list = element('ol', { class: 'parts', tabindex: '0', 'aria-label': 'Parts of the answer' });
   const hidden = element('p', { class: 'hint' });
-  fill(content);
+  /** What is not drawn yet: all that comes within a frame is drawn together. @type {HTMLElement[]} */
+  let lines = [];
+  let drawing = 0;
   /** @type {Uint8Array | undefined} */
   let first;
+  fill(content);
+
+  const draw = () => {
+    drawing = 0;
+    const follows = list.scrollHeight - list.scrollTop - list.clientHeight < BOTTOM_PX;
+    list.append(...lines);
+    lines = [];
+    while (list.childElementCount > PARTS_MAX) list.firstElementChild?.remove();
+    if (self.count > PARTS_MAX) say(hidden, `The last ${countOf(PARTS_MAX)} of ${countOf(self.count)} parts.`);
+    if (follows) list.scrollTop = list.scrollHeight;
+  };
+  /** @param {Uint8Array} part @param {number} number */
+  const line = (part, number) => {
+    const text = element('span', { class: 'mono' }, previewOf(part, PART_CHARS_MAX));
+    lines.push(element('li', {}, element('span', { class: 'number' }, countOf(number)), text));
+    if (lines.length > PARTS_MAX) lines.shift();
+    drawing ||= requestAnimationFrame(draw);
+  };
   const self = {
     count: 0,
     bytes: 0,
@@ -135,11 +158,12 @@ function shownParts(content) {
       self.bytes += part.length;
       if (!first) {
         first = part;
-        return fill(content, payloadView(part));
+        fill(content, payloadView(part));
+        return;
       }
       if (self.count === 2) {
-        line(first, 1);
         fill(content, hidden, list);
+        line(first, 1);
       }
       line(part, self.count);
     },
@@ -147,16 +171,6 @@ function shownParts(content) {
     end(good) {
       if (good && !first) fill(content, payloadView(new Uint8Array(0)));
     },
-  };
-  /** @param {Uint8Array} part @param {number} number */
-  const line = (part, number) => {
-    const follows = list.scrollHeight - list.scrollTop - list.clientHeight < 8;
-    list.append(element('li', {}, element('span', { class: 'number' }, countOf(number)), element('span', { class: 'mono' }, previewOf(part, PART_CHARS_MAX))));
-    if (list.childElementCount > PARTS_MAX) {
-      list.firstElementChild?.remove();
-      say(hidden, `The last ${countOf(PARTS_MAX)} of ${countOf(number)} parts.`);
-    }
-    if (follows) list.scrollTop = list.scrollHeight;
   };
   return self;
 }

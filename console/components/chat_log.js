@@ -20,21 +20,22 @@ const TOGETHER_MS = 3 * 60_000;
 const BOTTOM_PX = 24;
 
 export function chatLog() {
-  const list = element('ol', { class: 'said', role: 'log', 'aria-label': 'Messages', tabindex: '0' });
+  const list = element('ol');
+  const box = element('div', { class: 'said', role: 'log', 'aria-label': 'Messages', tabindex: '0' }, list);
   const empty = nothing('Nobody has said anything yet', element('p', {}, 'Open this page in a second tab, and talk to yourself.'));
   const down = element('button', { type: 'button', class: 'round down', 'aria-label': 'To the newest', title: 'To the newest', hidden: true }, icon('down'));
   const show = rows(list, ({ id }) => id, messageRow);
-  const isDown = () => list.scrollHeight - list.scrollTop - list.clientHeight < BOTTOM_PX;
+  const isDown = () => box.scrollHeight - box.scrollTop - box.clientHeight < BOTTOM_PX;
   let stays = true;
 
-  const goDown = () => (list.scrollTop = list.scrollHeight);
-  list.addEventListener('scroll', () => {
+  const goDown = () => (box.scrollTop = box.scrollHeight);
+  box.addEventListener('scroll', () => {
     stays = isDown();
     if (stays) down.hidden = true;
   });
   down.addEventListener('click', goDown);
   return {
-    node: element('div', { class: 'said-box' }, empty, list, down),
+    node: element('div', { class: 'said-box' }, empty, box, down),
     /** @param {Message[]} messages */
     show(messages) {
       show(messages.map((message, place) => ({ ...message, follows: follows(message, messages[place - 1]) })));

@@ -18,6 +18,9 @@ const MESSAGES_MAX = 300;
 /** Bytes of a message that are kept; what is longer is cut. */
 const BYTES_MAX = 64 << 10;
 
+/** What comes within so many milliseconds is drawn together: a topic may bring more than a page can draw. */
+const DRAW_MS = 60;
+
 /** Characters of a message that are shown without opening it. */
 const PREVIEW_CHARS = 160;
 
@@ -36,11 +39,12 @@ export function messageLog(came) {
   /** What is not shown yet, the newest last. @type {Message[]} */
   let waiting = [];
   let paused = false;
-  let drawing = 0;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  let drawing;
   let total = 0;
 
   const draw = () => {
-    drawing = 0;
+    drawing = undefined;
     if (!paused) {
       list.prepend(...waiting.reverse().map(messageRow));
       waiting = [];
@@ -51,7 +55,7 @@ export function messageLog(came) {
     say(count, total ? plural(total, 'message') + (missed ? `, ${countOf(missed)}${missed >= MESSAGES_MAX ? ' or more' : ''} while paused` : kept) : 'Waiting for messages…');
     empty.hidden = !head.hidden || total > 0;
   };
-  const soon = () => (drawing ||= requestAnimationFrame(draw));
+  const soon = () => (drawing ||= setTimeout(draw, DRAW_MS));
 
   const showPause = () => {
     pause.setAttribute('aria-pressed', String(paused));

@@ -7,9 +7,10 @@ import { AS_TYPED, field } from '../components/field.js';
 import { messageLog } from '../components/message_log.js';
 import { panel } from '../components/panel.js';
 import { publishForm } from '../components/publish_form.js';
-import { element, fill, icon, say } from '../lib/element.js';
+import { element, icon, say } from '../lib/element.js';
 import { covers, faultOf } from '../lib/filter.js';
 import { watcher } from '../lib/hub.js';
+import { rows } from '../lib/rows.js';
 import { Value } from '../lib/value.js';
 
 /** @returns {import('../main.js').View} */
@@ -54,14 +55,20 @@ function watchForm(log) {
   );
   /** @type {string[]} */
   let filters = [];
+  /** One that the hub has not granted yet. */
+  let asked = '';
 
+  const showChips = rows(chips, (/** @type {string} */ filter) => filter, chip);
   const show = () => {
-    fill(chips, filters.map(chip));
+    showChips(filters);
     log.watches(filters.length > 0);
   };
 
-  /** @param {string} filter */
-  const chip = (filter) => {
+  /**
+   * @param {string} filter
+   * @returns {import('../lib/rows.js').Row<string>}
+   */
+  function chip(filter) {
     const button = element('button', { type: 'button', class: 'quiet round', 'aria-label': `Watch ${filter} no more` }, icon('close'));
     button.addEventListener('click', () => {
       filters = filters.filter((other) => other !== filter);
@@ -69,8 +76,9 @@ function watchForm(log) {
       input.focus();
       watcher(log.add).unsubscribe(filter).catch(refused);
     });
-    return element('li', { class: 'chip' }, element('span', { class: 'mono' }, filter), button);
-  };
+    const node = element('li', { class: 'chip' }, element('span', { class: 'mono' }, filter), button);
+    return { node, update: () => node.setAttribute('aria-busy', String(filter === asked)) };
+  }
 
   /** @param {Error} error */
   const refused = (error) => say(fault, error.message);
@@ -85,6 +93,7 @@ function watchForm(log) {
     // Each subscription brings a copy of its own.
     const covered = filters.filter((other) => covers(filter, other));
     filters = [...filters.filter((other) => !covered.includes(other)), filter];
+    asked = filter;
     input.value = '';
     show();
     try {
@@ -94,8 +103,9 @@ function watchForm(log) {
     } catch (error) {
       refused(/** @type {Error} */ (error));
       filters = filters.filter((other) => other !== filter);
-      show();
     }
+    if (asked === filter) asked = '';
+    show();
   };
 
   node.addEventListener('submit', (event) => {
