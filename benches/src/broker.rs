@@ -7,6 +7,7 @@ mod nats;
 mod switchboard;
 
 pub use nats::binary as nats_binary;
+pub use switchboard::start as start_switchboard;
 
 use std::fmt;
 
@@ -60,6 +61,11 @@ impl Name {
             Self::Switchboard => switchboard::Switchboard::start().await,
             Self::Nats => nats::Nats::start().await,
         }
+    }
+
+    /// Starts the process that answers echoes through the daemon at `address`.
+    pub async fn start_responder(self, address: &Address) -> Result<Process> {
+        Process::of_this_binary(&["respond", &self.to_string(), &address.to_string()]).await
     }
 
     /// Answers echoes through the daemon at `address`; calls `ready` once calls reach it.

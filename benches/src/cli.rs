@@ -6,7 +6,7 @@ use clap::{Parser, Subcommand};
 use crate::address::{Address, Listener};
 use crate::load::{Cell, Round};
 use crate::process::{announce, end_with_parent};
-use crate::{broker, callers, contender, echo, idle, oneway, versions};
+use crate::{broker, callers, contender, echo, events, http, idle, oneway, versions, web, websocket};
 
 /// Compares Switchboard with the peers a user would pick instead, and prints Markdown tables.
 #[derive(Parser)]
@@ -24,6 +24,12 @@ enum Command {
     Notify(oneway::Options),
     /// Echo through a daemon: caller, hub, responder.
     Relay(broker::Options),
+    /// Calls by HTTP.
+    Http(http::Options),
+    /// Echo over WebSocket.
+    Websocket(websocket::Options),
+    /// Server-Sent Events to many subscribers.
+    Events(events::Options),
     /// Memory of idle connections.
     Idle(idle::Options),
     /// Versions of everything that is compared.
@@ -40,6 +46,9 @@ enum Command {
         contender: oneway::Name,
         address: Address,
     },
+    /// Answers echoes by HTTP and WebSocket as axum.
+    #[command(hide = true)]
+    Axum { address: Address },
     /// Answers echoes through a daemon.
     #[command(hide = true)]
     Respond { broker: broker::Name, address: Address },
@@ -61,6 +70,21 @@ enum Drive {
         #[command(flatten)]
         cell: Cell,
     },
+    Http {
+        contender: http::Name,
+        #[command(flatten)]
+        cell: Cell,
+    },
+    Websocket {
+        contender: websocket::Name,
+        #[command(flatten)]
+        cell: Cell,
+    },
+    Events {
+        contender: events::Name,
+        #[command(flatten)]
+        cell: Cell,
+    },
 }
 
 impl Drive {
@@ -68,6 +92,9 @@ impl Drive {
         match self {
             Self::Echo { contender, cell } => contender.load(&cell).await,
             Self::Relay { broker, cell } => broker.load(&cell).await,
+            Self::Http { contender, cell } => contender.load(&cell).await,
+            Self::Websocket { contender, cell } => contender.load(&cell).await,
+            Self::Events { contender, cell } => contender.load(&cell).await,
         }
     }
 }
@@ -79,10 +106,14 @@ impl Cli {
             Command::Echo(options) => print!("{}", echo::run(&options).await?),
             Command::Notify(options) => print!("{}", oneway::run(&options).await?),
             Command::Relay(options) => print!("{}", broker::run(&options).await?),
+            Command::Http(options) => print!("{}", http::run(&options).await?),
+            Command::Websocket(options) => print!("{}", websocket::run(&options).await?),
+            Command::Events(options) => print!("{}", events::run(&options).await?),
             Command::Idle(options) => print!("{}", idle::run(&options).await?),
             Command::Versions => println!("{}", versions::line()),
             Command::Serve { contender, address } => contender.serve(listen(&address).await?).await?,
             Command::Count { contender, address } => contender.serve(listen(&address).await?).await?,
+            Command::Axum { address } => web::serve_axum(listen(&address).await?).await?,
             Command::Drive(what) => callers::obey(what.open().await?).await?,
             Command::Respond { broker, address } => {
                 end_with_parent();

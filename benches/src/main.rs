@@ -11,6 +11,8 @@ mod callers;
 mod cli;
 mod contender;
 mod echo;
+mod events;
+mod http;
 mod idle;
 mod load;
 mod oneway;
@@ -18,6 +20,9 @@ mod process;
 mod suite;
 mod table;
 mod versions;
+mod web;
+mod web_client;
+mod websocket;
 
 use clap::Parser;
 

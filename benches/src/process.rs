@@ -1,10 +1,12 @@
 //! The other processes of a run: servers, responders and daemons, and what the system says of them.
 
 use std::process::Stdio;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use nix::unistd::{SysconfVar, sysconf};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::{Pid, SysconfVar, sysconf};
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 use tokio::process::{Child, Command};
@@ -14,11 +16,19 @@ use crate::address::Address;
 /// What a child of this binary prints in front of its address once it can be used.
 const READY: &str = "ready ";
 
+/// How often a process that does not say when it is ready is tried.
+const KNOCK_INTERVAL: Duration = Duration::from_millis(10);
+
+/// Tries, at most, before such a process is given up: ten seconds.
+const KNOCKS_MAX: u32 = 1000;
+
 /// A running process, killed when this is dropped.
 pub struct Process {
     child: Child,
     address: Address,
     files: Option<TempDir>,
+    /// It has children that it must end itself.
+    has_children: bool,
 }
 
 /// Where a process says that it is ready.
@@ -35,10 +45,29 @@ impl Process {
     pub async fn of_this_binary(arguments: &[&str]) -> Result<Self> {
         let mut command = Command::new(std::env::current_exe()?);
         command.args(arguments);
-        Self::start(command, Announces::Stdout, |line| {
-            line.strip_prefix(READY)?.parse().ok()
-        })
-        .await
+        Self::start(command, Announces::Stdout, ready_address).await
+    }
+
+    /// Starts `command`, which has children of its own and ends them on SIGTERM, and waits until it accepts connections
+    /// at `address`.
+    pub async fn start_at(mut command: Command, address: Address) -> Result<Self> {
+        command.stdin(Stdio::null());
+        let mut child = spawn(&mut command)?;
+        for _ in 0..KNOCKS_MAX {
+            if address.connect().await.is_ok() {
+                return Ok(Self {
+                    child,
+                    address,
+                    files: None,
+                    has_children: true,
+                });
+            }
+            if let Some(status) = child.try_wait()? {
+                bail!("{:?} ended before it was ready: {status}", command.as_std());
+            }
+            tokio::time::sleep(KNOCK_INTERVAL).await;
+        }
+        bail!("{:?} does not listen at {address}", command.as_std())
     }
 
     /// Starts `command` and reads its lines until `address_in` finds its address in one.
@@ -65,6 +94,7 @@ impl Process {
             child,
             address,
             files: None,
+            has_children: false,
         })
     }
 
@@ -76,7 +106,20 @@ impl Process {
 
     /// Ends it, and waits until it is gone.
     pub async fn end(mut self) -> Result<()> {
-        Ok(self.child.kill().await?)
+        if self.has_children {
+            self.terminate();
+            self.child.wait().await?;
+        } else {
+            self.child.kill().await?;
+        }
+        Ok(())
+    }
+
+    fn terminate(&self) {
+        if let Some(id) = self.child.id().and_then(|id| i32::try_from(id).ok()) {
+            // It may have ended by itself.
+            let _ = kill(Pid::from_raw(id), Signal::SIGTERM);
+        }
     }
 
     /// Where it listens.
@@ -109,11 +152,19 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
+        if self.has_children {
+            self.terminate();
+        }
         if let Address::Unix(path) = &self.address {
             // Nobody else removes the socket's file: its owner is killed. A file that is gone is as well.
             let _ = std::fs::remove_file(path);
         }
     }
+}
+
+/// The address in the line by which [`announce`] tells it.
+pub fn ready_address(line: &str) -> Option<Address> {
+    line.strip_prefix(READY)?.parse().ok()
 }
 
 /// Tells the parent that this process, started by [`Process::of_this_binary`], can be used at `address`.

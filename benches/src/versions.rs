@@ -3,27 +3,43 @@
 use std::process::Command;
 
 use crate::broker::nats_binary;
+use crate::web::{file, nginx_binary};
 
 const LOCK_FILE: &str = include_str!("../../Cargo.lock");
 
 /// The crates whose versions decide what a table says.
-const CRATES: [&str; 7] = [
+const CRATES: [&str; 9] = [
     "tarpc",
     "tokio-serde",
     "bincode",
     "tonic",
     "prost",
     "async-nats",
+    "axum",
+    "hyper",
     "tokio",
 ];
 
-/// One line that names every version.
+/// One line that names every version; programs that are not here are left out.
 pub fn line() -> String {
     let mut versions: Vec<String> = CRATES
         .iter()
         .map(|name| format!("{name} {}", locked(LOCK_FILE, name).unwrap_or("?")))
         .collect();
-    versions.push(nats_server().unwrap_or_else(|| "no nats-server".to_owned()));
+    let socket_io = file("node/node_modules/socket.io/package.json");
+    versions.extend(
+        [
+            said_by(&nats_binary(), &["--version"]).map(|line| line.replace("nats-server: ", "nats-server ")),
+            said_by(&nginx_binary(), &["-v"]).map(|line| line.replace("nginx version: nginx/", "nginx ")),
+            said_by("dpkg-query", &["--show", "libnginx-mod-nchan"]).map(|line| line.replace('\t', " ")),
+            said_by("dpkg-query", &["--show", "wrk"]).map(|line| line.replace('\t', " ")),
+            said_by("node", &["--version"]).map(|line| format!("node {line}")),
+            json_version(&std::fs::read_to_string(socket_io).unwrap_or_default())
+                .map(|version| format!("socket.io {version}")),
+        ]
+        .into_iter()
+        .flatten(),
+    );
     versions.join(", ")
 }
 
@@ -39,14 +55,22 @@ fn locked<'a>(lock_file: &'a str, name: &str) -> Option<&'a str> {
         .find_map(|line| line.strip_prefix("version = \"")?.strip_suffix('"'))
 }
 
-fn nats_server() -> Option<String> {
-    let output = Command::new(nats_binary()).arg("--version").output().ok()?;
-    Some(
-        String::from_utf8(output.stdout)
-            .ok()?
-            .trim()
-            .replace("nats-server: ", "nats-server "),
-    )
+/// The first line of what a program says, wherever it says it.
+fn said_by(program: &str, arguments: &[&str]) -> Option<String> {
+    let output = Command::new(program).args(arguments).output().ok()?;
+    let said = if output.stdout.is_empty() {
+        output.stderr
+    } else {
+        output.stdout
+    };
+    let line = String::from_utf8(said).ok()?.lines().next()?.trim().to_owned();
+    output.status.success().then_some(line)
+}
+
+/// The version in a `package.json`.
+fn json_version(package: &str) -> Option<&str> {
+    let (_, rest) = package.split_once("\"version\": \"")?;
+    rest.split('"').next()
 }
 
 #[cfg(test)]
@@ -58,6 +82,7 @@ mod tests {
         for name in CRATES {
             assert!(locked(LOCK_FILE, name).is_some(), "{name} is not locked");
         }
+        assert_eq!(json_version("{ \"version\": \"4.8.4\" }"), Some("4.8.4"));
         assert_eq!(locked("[[package]]\nname = \"ab\"\nversion = \"1\"\n", "a"), None);
     }
 }

@@ -3,6 +3,7 @@
 use anyhow::{Context, Result, bail};
 use bytes::Bytes;
 use switchboard_peer::{Handlers, Peer, ServeOptions, connect};
+use tempfile::TempDir;
 use tokio::process::Command;
 
 use super::Broker;
@@ -23,19 +24,11 @@ impl Broker for Switchboard {
     type Client = HubCaller;
 
     async fn start() -> Result<Process> {
-        let data = tempfile::tempdir()?;
-        let mut command =
-            Command::new(std::env::var(BINARY_VARIABLE).unwrap_or_else(|_| "switchboard".to_owned()));
-        command
-            .args(["serve", "--listen", "tcp://127.0.0.1:0", "--data"])
-            .arg(data.path());
-        Process::start(command, Announces::Stdout, |line| {
+        start(tempfile::tempdir()?, &["tcp://127.0.0.1:0"], |line| {
             let (_, socket) = line.split_once("tcp://")?;
             Some(Address::Tcp(socket.trim().parse().ok()?))
         })
         .await
-        .context("starting `switchboard serve`")
-        .map(|daemon| daemon.keeping(data))
     }
 
     async fn respond(address: &Address, ready: impl FnOnce()) -> Result<()> {
@@ -49,6 +42,27 @@ impl Broker for Switchboard {
     async fn connect(address: &Address) -> Result<HubCaller> {
         Ok(HubCaller(connect(&address.to_string(), Handlers::new()).await?))
     }
+}
+
+/// Starts the daemon with its files in `data` and these `doors`; `address_in` finds its address in a line for one of
+/// them.
+pub async fn start(
+    data: TempDir,
+    doors: &[&str],
+    address_in: impl Fn(&str) -> Option<Address>,
+) -> Result<Process> {
+    let mut command =
+        Command::new(std::env::var(BINARY_VARIABLE).unwrap_or_else(|_| "switchboard".to_owned()));
+    command
+        .args(["serve", "--log-level", "warn", "--data"])
+        .arg(data.path());
+    for door in doors {
+        command.args(["--listen", door]);
+    }
+    let daemon = Process::start(command, Announces::Stdout, address_in)
+        .await
+        .context("starting `switchboard serve`")?;
+    Ok(daemon.keeping(data))
 }
 
 /// The asking end.
