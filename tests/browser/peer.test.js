@@ -209,3 +209,20 @@ test('a page subscribes and publishes', async (t) => {
   ]);
   watch.clean();
 });
+
+test('an EventSource gets what is published through every door', async (t) => {
+  const { page, watch } = await peer(t);
+  await page.evaluate(() => {
+    noted.got = [];
+    const events = new EventSource('/subscribe?topic=every/%23');
+    events.onmessage = ({ data }) => noted.got.push(JSON.parse(data));
+    return new Promise((resolve) => (events.onopen = resolve));
+  });
+  await daemon.succeed(['publish', 'every/program', '1']);
+  await fetch(`${daemon.origin}/publish/every/request`, { method: 'POST', body: '2' });
+  await page.evaluate(() => sock.hub.publish('every/page', 3));
+  await page.waitForFunction(() => noted.got.length === 3);
+  const got = await page.evaluate(() => noted.got.map((/** @type {any} */ { topic, payload }) => [topic, payload]));
+  assert.deepEqual(got, [['every/program', '1'], ['every/request', '2'], ['every/page', '3']]);
+  watch.clean();
+});

@@ -64,6 +64,7 @@ for (const { name, options } of LOOKS) {
     await program.hub.publish('home/door', 'opened');
     await page.getByText('5 messages').waitFor();
     await page.locator('.messages summary').nth(1).click();
+    await page.getByRole('group', { name: 'Payload' }).and(page.locator(':visible')).waitFor();
     await shoot('topics');
 
     const room = `#/chat/${name}`;
