@@ -138,13 +138,13 @@ impl EmbeddedQueues {
         act: impl FnOnce(&mut Core, Moment, u64, u64) -> Result<T>,
     ) -> Answer<T> {
         let lost = EngineError::LeaseLost(lease.job.0);
-        match lease.token.parse() {
-            Ok(token) => self.change(
+        match reserve::parse_token(&lease.token) {
+            Some(token) => self.change(
                 queue,
                 || Err(lost),
                 |core, now| act(core, now, lease.job.0, token),
             ),
-            Err(_) => Answer::err(lost),
+            None => Answer::err(lost),
         }
     }
 }

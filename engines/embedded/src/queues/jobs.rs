@@ -15,6 +15,16 @@ use super::moment::NEVER;
 /// emptiest nodes that a B-tree has.
 pub(crate) const JOB_COST_BYTES: usize = 120;
 
+/// The emptiest node of a B-tree holds 5 of 11 entries, and about 16 bytes beside them.
+const fn node_bytes_for_one(entry: usize) -> usize {
+    (11 * entry + 16) / 5
+}
+
+const _: () = assert!(
+    node_bytes_for_one(size_of::<(u64, Slot)>()) + node_bytes_for_one(size_of::<(u64, u64)>())
+        <= JOB_COST_BYTES
+);
+
 const PRIORITIES: usize = PRIORITY_MAX as usize + 1;
 
 /// What is known of one job.

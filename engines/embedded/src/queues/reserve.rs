@@ -165,9 +165,7 @@ impl Reservation {
 
     fn decode(&self, queue: &Arc<Queue>, taken: Served) -> Result<Vec<Reserved>> {
         // One text for all: they share the token.
-        let token = taken
-            .first()
-            .map(|taken| ByteString::from(taken.token.to_string()));
+        let token = taken.first().map(|taken| token_text(taken.token));
         let token = token.unwrap_or_default();
         let mut reserved = Vec::with_capacity(taken.len());
         for job in taken {
@@ -185,6 +183,17 @@ impl Reservation {
         }
         Ok(reserved)
     }
+}
+
+/// How a token is handed out.
+fn token_text(token: u64) -> ByteString {
+    token.to_string().into()
+}
+
+/// What [`token_text`] made; `None` for everything else.
+pub(crate) fn parse_token(text: &str) -> Option<u64> {
+    let is_plain = text.bytes().all(|byte| byte.is_ascii_digit()) && !text.starts_with('0');
+    text.parse().ok().filter(|_| is_plain)
 }
 
 /// A job that cannot be read is dead, and says why.
