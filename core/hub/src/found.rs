@@ -48,8 +48,11 @@ impl Found<'_> {
             content_type,
         } = self;
         Counters::add(&session.hub.counters.calls, 1);
-        reply.hold(chosen.in_use);
-        let deadline = deadline.or_else(|| session.default_deadline(&body));
+        let now = Instant::now();
+        if let Some(watched) = chosen.place.begin(session.core.door, now) {
+            reply.hold(watched);
+        }
+        let deadline = deadline.or_else(|| session.default_deadline(&body, now));
         let caller = Caller {
             session: session.core.id,
             info: Arc::clone(&session.core.info),

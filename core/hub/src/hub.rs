@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Waker;
 use std::time::{Duration, SystemTime};
 
+use bytestring::ByteString;
 use foldhash::fast::RandomState;
 use parking_lot::Mutex;
 use switchboard_engine::keys::Revision;
@@ -16,14 +17,17 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::absences::Absences;
+use crate::call::Responder;
 use crate::config::HubConfig;
+use crate::declaration::Declaration;
 use crate::filter::Filter;
 use crate::keys::events::{KeyEvents, concerns_keys};
 use crate::keys::fault;
 use crate::message::{Message, Publish};
+use crate::meters::{Meters, Metrics};
 use crate::operations;
 use crate::publishing::Published;
-use crate::responders::Responders;
+use crate::responders::{Offer, Responders};
 use crate::retained::keeper::Keeper;
 use crate::retained::{Retained, loading};
 use crate::session::{Session, SessionCore, SessionId, SessionInfo};
@@ -51,6 +55,7 @@ pub struct Hub {
 pub(crate) struct HubInner {
     pub(crate) config: HubConfig,
     pub(crate) responders: Responders,
+    pub(crate) meters: Arc<Meters>,
     pub(crate) absences: Absences,
     pub(crate) subscribers: Subscribers,
     pub(crate) counters: Arc<Counters>,
@@ -130,12 +135,14 @@ impl Hub {
     }
 
     fn build(config: HubConfig, engine: Option<Arc<dyn Engine>>) -> Self {
+        let meters = Arc::<Meters>::default();
         let inner = Arc::new(HubInner {
             keeper: engine.as_deref().map(|engine| Arc::new(Keeper::new(engine))),
             key_events: KeyEvents::default(),
             draining: CancellationToken::new(),
             engine,
-            responders: Responders::new(),
+            responders: Responders::new(Arc::clone(&meters)),
+            meters,
             absences: Absences::default(),
             subscribers: Subscribers::new(),
             counters: Arc::default(),
@@ -151,13 +158,27 @@ impl Hub {
         Self { inner }
     }
 
+    /// Answers an operation of the hub's own that is about the process it runs in: the daemon's. Whoever responds
+    /// decides who may call it, beyond what holds for every call.
+    pub fn serve_own(&self, operation: &'static str, safe: bool, responder: Arc<dyn Responder>) {
+        let offer = Offer {
+            responder,
+            declaration: Declaration {
+                safe,
+                result_type: None,
+            },
+        };
+        let name = ByteString::from_static(operation);
+        // Only the hub itself serves what is its own, so there is room.
+        let _ = self.inner.responders.insert(name, SessionId::HUB, offer, 1);
+    }
+
     /// Opens a session for one party.
     ///
     /// # Errors
     /// Retry when there are as many sessions as there may be.
     pub fn open(&self, info: SessionInfo) -> Result<Session, Fault> {
         let id = SessionId::new(self.inner.next_session.fetch_add(1, Ordering::Relaxed));
-        let core = Arc::new(SessionCore::new(id, info));
         let mut sessions = self.inner.sessions.lock();
         if sessions.len() >= self.inner.config.sessions_max {
             return Err(Fault::retry(
@@ -165,6 +186,8 @@ impl Hub {
                 format!("the hub is full: it has {} sessions", sessions.len()),
             ));
         }
+        let door = self.inner.meters.doors.enter(&info.door);
+        let core = Arc::new(SessionCore::new(id, info, door));
         sessions.insert(id, Arc::clone(&core));
         drop(sessions);
         Ok(Session {
@@ -187,6 +210,11 @@ impl Hub {
     /// How the hub does.
     pub fn stats(&self) -> Stats {
         self.inner.stats()
+    }
+
+    /// What was measured of calls and doors.
+    pub fn metrics(&self) -> Metrics {
+        Metrics::read(&self.inner.meters)
     }
 }
 

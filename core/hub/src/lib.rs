@@ -49,6 +49,7 @@ mod hub;
 pub mod keys;
 mod media_type;
 mod message;
+mod meters;
 pub mod names;
 mod operations;
 mod permissions;
@@ -74,6 +75,10 @@ pub use hub::Hub;
 pub use keys::{Changes, SessionKeys, Stored};
 pub use media_type::{MEDIA_TYPE_BYTES_MAX, MediaType, MediaTypeError};
 pub use message::{CONTENT_TYPE, HEADER_BYTES_MAX, HEADERS_MAX, MESSAGE_OVERHEAD_BYTES, Message, Publish};
+pub use meters::{
+    CallMetrics, DoorMetrics, FAULT_KINDS, FaultCounters, FaultCounts, LATENCY_BUCKETS, Latencies, Metrics,
+    OTHER,
+};
 pub use names::{Account, NameError};
 pub use operations::{
     OperationPage, OperationSummary, PAGE_MAX, PageRequest, PublishReply, SessionPage, SessionSummary, WhoAmI,

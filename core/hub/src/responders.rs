@@ -3,13 +3,16 @@
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use bytestring::ByteString;
-use switchboard_peer::InUse;
+use switchboard_peer::{CallWatch, Fault, Watched};
+use tokio::time::Instant;
 
 use crate::call::Responder;
 use crate::declaration::Declaration;
 use crate::media_type::MediaType;
+use crate::meters::{DoorId, Meter, Meters};
 use crate::session::SessionId;
 use crate::shards::Shards;
 
@@ -17,15 +20,17 @@ use crate::shards::Shards;
 #[derive(Debug)]
 pub(crate) struct Responders {
     operations: Shards<Operation>,
+    meters: Arc<Meters>,
 }
 
 /// One operation, served by at least one responder.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Operation {
     stations: Vec<Station>,
     /// What all of them say.
     declaration: Declaration,
-    calls: AtomicU64,
+    calls: Arc<AtomicU64>,
+    meter: Arc<Meter>,
     /// Where the search for the least loaded begins, so that equals take turns.
     turn: AtomicUsize,
 }
@@ -34,7 +39,53 @@ struct Operation {
 struct Station {
     session: SessionId,
     offer: Offer,
-    in_flight: Arc<AtomicUsize>,
+    gauge: Arc<Gauge>,
+}
+
+/// What is counted of the calls that a responder gets of an operation.
+#[derive(Debug)]
+struct Gauge {
+    in_flight: AtomicUsize,
+    /// Those of the operation, whoever gets them.
+    calls: Arc<AtomicU64>,
+    meter: Arc<Meter>,
+    meters: Arc<Meters>,
+}
+
+impl CallWatch for Gauge {
+    fn ended(&self, door: usize, time: Duration, fault: Option<&Fault>) {
+        self.in_flight.fetch_sub(1, Ordering::Relaxed);
+        self.meter.record(door, time, fault);
+        if let Some(fault) = fault {
+            self.meters.doors.add_fault(DoorId::new(door), fault);
+        }
+    }
+}
+
+/// A call's place among those in flight, kept from when its responder was chosen.
+#[derive(Debug)]
+pub(crate) struct Place(Option<Arc<Gauge>>);
+
+impl Place {
+    fn take(gauge: &Arc<Gauge>) -> Self {
+        gauge.in_flight.fetch_add(1, Ordering::Relaxed);
+        Self(Some(Arc::clone(gauge)))
+    }
+
+    /// The call is made, by one who came through that door: it keeps its place until it is over.
+    pub(crate) fn begin(mut self, door: DoorId, now: Instant) -> Option<Watched> {
+        let gauge = self.0.take()?;
+        gauge.calls.fetch_add(1, Ordering::Relaxed);
+        Some(Watched::new(gauge, door.as_usize(), now))
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if let Some(gauge) = &self.0 {
+            gauge.in_flight.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
 }
 
 /// Who answers, and what it says of that.
@@ -46,8 +97,7 @@ pub(crate) struct Offer {
 /// The responder that gets a call.
 pub(crate) struct Chosen {
     pub(crate) responder: Arc<dyn Responder>,
-    /// The call's place in the count of those in flight.
-    pub(crate) in_use: InUse,
+    pub(crate) place: Place,
     /// Whether the operation is safe, whoever answers.
     pub(crate) safe: bool,
     /// What this responder says its results are.
@@ -77,9 +127,10 @@ pub(crate) struct OperationUsage {
 }
 
 impl Responders {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(meters: Arc<Meters>) -> Self {
         Self {
             operations: Shards::new(),
+            meters,
         }
     }
 
@@ -92,23 +143,20 @@ impl Responders {
         offer: Offer,
         max: usize,
     ) -> Result<(), Crowded> {
-        let station = Station {
-            session,
-            offer,
-            in_flight: Arc::default(),
-        };
         let mut shard = self.operations.of(&operation).write();
         let Some(present) = shard.get_mut(&operation) else {
-            shard.insert(
-                operation,
-                Operation {
-                    declaration: station.offer.declaration.clone(),
-                    stations: vec![station],
-                    ..Operation::default()
-                },
-            );
+            let mut new = Operation {
+                stations: Vec::new(),
+                declaration: offer.declaration.clone(),
+                calls: Arc::default(),
+                meter: self.meters.of(&operation),
+                turn: AtomicUsize::new(0),
+            };
+            new.stations.push(self.station(&new, session, offer));
+            shard.insert(operation, new);
             return Ok(());
         };
+        let station = self.station(present, session, offer);
         if let Some(old) = present.stations.iter_mut().find(|old| old.session == session) {
             let old = std::mem::replace(old, station);
             present.declare();
@@ -123,6 +171,20 @@ impl Responders {
             present.declare();
         }
         Ok(())
+    }
+
+    fn station(&self, operation: &Operation, session: SessionId, offer: Offer) -> Station {
+        let gauge = Gauge {
+            in_flight: AtomicUsize::new(0),
+            calls: Arc::clone(&operation.calls),
+            meter: Arc::clone(&operation.meter),
+            meters: Arc::clone(&self.meters),
+        };
+        Station {
+            session,
+            offer,
+            gauge: Arc::new(gauge),
+        }
     }
 
     /// Takes the session's responder out: from now on it gets no more calls of the operation. True if nobody is left
@@ -156,10 +218,9 @@ impl Responders {
         let shard = self.operations.of(operation).read();
         let present = shard.get(operation)?;
         let station = present.least_loaded()?;
-        present.calls.fetch_add(1, Ordering::Relaxed);
         Some(Chosen {
             responder: Arc::clone(&station.offer.responder),
-            in_use: InUse::new(&station.in_flight),
+            place: Place::take(&station.gauge),
             safe: present.declaration.safe,
             result_type: station.offer.declaration.result_type.clone(),
         })
@@ -224,202 +285,9 @@ impl Operation {
 
 impl Station {
     fn in_flight(&self) -> usize {
-        self.in_flight.load(Ordering::Relaxed)
+        self.gauge.in_flight.load(Ordering::Relaxed)
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::atomic::AtomicU16;
-
-    use switchboard_peer::Replier;
-
-    use super::*;
-    use crate::call::Call;
-
-    const MAX: usize = 8;
-
-    /// A responder that is recognised by its load.
-    struct Loaded(AtomicU16);
-
-    impl Responder for Loaded {
-        fn respond(&self, _: Call, _: Replier) {}
-
-        fn load(&self) -> u16 {
-            self.0.load(Ordering::Relaxed)
-        }
-    }
-
-    fn offer(responder: Arc<dyn Responder>) -> Offer {
-        Offer {
-            responder,
-            declaration: Declaration::default(),
-        }
-    }
-
-    fn table(loads: &[u16]) -> (Responders, Vec<Arc<Loaded>>) {
-        let table = Responders::new();
-        let responders: Vec<_> = loads
-            .iter()
-            .map(|load| Arc::new(Loaded(AtomicU16::new(*load))))
-            .collect();
-        for (number, responder) in responders.iter().enumerate() {
-            let session = SessionId::new(number as u64 + 1);
-            table
-                .insert("op".into(), session, offer(Arc::clone(responder) as _), MAX)
-                .unwrap();
-        }
-        (table, responders)
-    }
-
-    /// Chooses, and tells which of the responders it was.
-    fn choose(table: &Responders, responders: &[Arc<Loaded>]) -> (usize, InUse) {
-        let Chosen {
-            responder, in_use, ..
-        } = table.choose("op").unwrap();
-        let chosen = Arc::as_ptr(&responder).cast::<()>();
-        let place = responders
-            .iter()
-            .position(|responder| Arc::as_ptr(responder).cast() == chosen);
-        (place.unwrap(), in_use)
-    }
-
-    #[test]
-    fn calls_in_flight_decide_first() {
-        let (table, responders) = table(&[50, 10]);
-        let (first, held) = choose(&table, &responders);
-        assert_eq!(first, 1, "with none in flight the load decides");
-        let (second, second_held) = choose(&table, &responders);
-        assert_eq!(second, 0, "fewer in flight beats a smaller load");
-        drop((held, second_held));
-        assert_eq!(choose(&table, &responders).0, 1);
-    }
-
-    #[test]
-    fn equals_take_turns() {
-        let (table, responders) = table(&[7, 7, 7]);
-        let mut counts = [0; 3];
-        for _ in 0..300 {
-            let (chosen, in_use) = choose(&table, &responders);
-            counts[chosen] += 1;
-            drop(in_use);
-        }
-        assert_eq!(counts, [100; 3]);
-    }
-
-    #[test]
-    fn one_that_holds_its_calls_gets_no_more_than_its_share() {
-        let (table, responders) = table(&[0, 0, 0]);
-        let mut held = Vec::new();
-        let mut counts = [0; 3];
-        for _ in 0..90 {
-            let (chosen, in_use) = choose(&table, &responders);
-            counts[chosen] += 1;
-            held.push(in_use);
-        }
-        assert_eq!(counts, [30; 3]);
-        assert_eq!(table.usage(|_| true)[0].in_flight, 90);
-        held.clear();
-        let usage = table.usage(|_| true);
-        let expected = OperationUsage {
-            name: "op".into(),
-            declaration: Declaration::default(),
-            responders: 3,
-            calls: 90,
-            in_flight: 0,
-        };
-        assert_eq!(usage, [expected]);
-    }
-
-    #[test]
-    fn the_last_to_leave_takes_the_operation_along() {
-        let (table, responders) = table(&[0, 0]);
-        table.remove("op", SessionId::new(1));
-        assert_eq!(choose(&table, &responders).0, 1);
-        table.remove("op", SessionId::new(1));
-        assert_eq!(table.len(), 1);
-        table.remove("op", SessionId::new(2));
-        assert!(table.choose("op").is_none());
-        assert_eq!(table.len(), 0);
-    }
-
-    #[test]
-    fn a_session_has_one_place_in_an_operation_and_places_are_bounded() {
-        let (table, _) = table(&[0; MAX]);
-        let another = || offer(Arc::new(Loaded(AtomicU16::new(0))));
-        assert_eq!(
-            table.insert("op".into(), SessionId::new(99), another(), MAX),
-            Err(Crowded)
-        );
-        assert_eq!(
-            table.insert("op".into(), SessionId::new(1), another(), MAX),
-            Ok(())
-        );
-        assert_eq!(table.usage(|_| true)[0].responders, MAX);
-    }
-
-    #[test]
-    fn an_operation_is_safe_only_if_all_say_so_and_each_has_its_own_type() {
-        let table = Responders::new();
-        let enter = |session, safe, result_type: &str| {
-            let declaration = Declaration {
-                safe,
-                result_type: MediaType::parse(result_type).ok(),
-            };
-            let offer = Offer {
-                declaration,
-                ..offer(Arc::new(|_, _| {}))
-            };
-            table
-                .insert("op".into(), SessionId::new(session), offer, MAX)
-                .unwrap();
-        };
-        let said = || {
-            let Declaration { safe, result_type } = table.usage(|_| true).remove(0).declaration;
-            let chosen = table.choose("op").unwrap();
-            assert_eq!(chosen.safe, safe);
-            (safe, result_type.map(|known| known.to_string()))
-        };
-        enter(1, true, "a/b");
-        assert_eq!(said(), (true, Some("a/b".into())));
-        enter(2, false, "a/c");
-        assert_eq!(said(), (false, None));
-        let types: Vec<_> = (0..2)
-            .filter_map(|_| table.choose("op").unwrap().result_type)
-            .collect();
-        assert_eq!(types.len(), 2, "each responder's own: {types:?}");
-        assert_ne!(types[0], types[1]);
-        enter(2, true, "a/b");
-        assert_eq!(said(), (true, Some("a/b".into())), "it changed its mind");
-        enter(2, false, "a/b");
-        table.remove("op", SessionId::new(2));
-        assert_eq!(said(), (true, Some("a/b".into())), "it left");
-    }
-
-    #[test]
-    fn counts_stay_right_under_concurrency() {
-        let (table, _) = table(&[0, 0]);
-        std::thread::scope(|scope| {
-            for _ in 0..4 {
-                scope.spawn(|| {
-                    for _ in 0..5_000 {
-                        drop(table.choose("op"));
-                    }
-                });
-            }
-            scope.spawn(|| {
-                for _ in 0..500 {
-                    table.remove("op", SessionId::new(1));
-                    table
-                        .insert("op".into(), SessionId::new(1), offer(Arc::new(|_, _| {})), MAX)
-                        .unwrap();
-                }
-            });
-        });
-        let usage = table.usage(|_| true);
-        assert_eq!(
-            (usage[0].responders, usage[0].calls, usage[0].in_flight),
-            (2, 20_000, 0)
-        );
-    }
-}
+mod tests;

@@ -19,26 +19,22 @@ use switchboard_engine::{Bucket, Key};
 use switchboard_peer::{Body, ErrorKind, Fault, Replier};
 use tokio::time::Instant;
 
-use crate::call::Responder;
-use crate::declaration::Declaration;
 use crate::filter::Filter;
 use crate::found::Found;
 use crate::hub::HubInner;
 use crate::keys::SessionKeys;
 use crate::message::Publish;
+use crate::meters::DoorId;
 use crate::names::{self, Account};
 use crate::operations::{OperationPage, PageRequest, SessionPage, WhoAmI};
 use crate::permissions::{Permissions, Verb};
 use crate::publishing::Published;
 use crate::requests::LoginRequest;
-use crate::responders::Offer;
 use crate::stats::{Counters, Stats};
 use crate::subscription::{Closed, Queue, SubscriptionId};
 
+mod serving;
 mod subscribing;
-
-/// How long to wait before trying again what a full table of the hub refused.
-const FULL_RETRY_WAIT: Duration = Duration::from_secs(1);
 
 /// How long to wait before calling again what was served until a moment ago: about what a program needs to reconnect.
 const ABSENT_RETRY_WAIT: Duration = Duration::from_millis(500);
@@ -93,6 +89,7 @@ pub(crate) struct SessionCore {
     pub(crate) id: SessionId,
     pub(crate) info: Arc<SessionInfo>,
     pub(crate) since: SystemTime,
+    pub(crate) door: DoorId,
     permissions: Permissions,
     closed: AtomicBool,
     state: Mutex<State>,
@@ -115,9 +112,10 @@ struct Subscribed {
 }
 
 impl SessionCore {
-    pub(crate) fn new(id: SessionId, info: SessionInfo) -> Self {
+    pub(crate) fn new(id: SessionId, info: SessionInfo, door: DoorId) -> Self {
         Self {
             id,
+            door,
             info: Arc::new(info),
             since: SystemTime::now(),
             permissions: Permissions::guest(),
@@ -254,17 +252,23 @@ impl Session {
             }),
             Err(fault) => {
                 Counters::add(&self.hub.counters.calls, 1);
-                Err(fault)
+                Err(self.told(fault))
             }
         }
     }
 
     /// A stream may go on for as long as both ends want: that is what it is for.
-    pub(crate) fn default_deadline(&self, body: &Body) -> Option<Instant> {
+    pub(crate) fn default_deadline(&self, body: &Body, now: Instant) -> Option<Instant> {
         match body {
-            Body::Single(_) => Instant::now().checked_add(self.hub.config.call_timeout?),
+            Body::Single(_) => now.checked_add(self.hub.config.call_timeout?),
             Body::Stream(_) => None,
         }
+    }
+
+    /// Counts a fault that the party is told.
+    fn told(&self, fault: Fault) -> Fault {
+        self.hub.meters.doors.add_fault(self.core.door, &fault);
+        fault
     }
 
     /// The fault of a call that nobody answers.
@@ -283,90 +287,8 @@ impl Session {
         self.core.permissions.check(Verb::Call, operation)
     }
 
-    /// Answers calls of an operation from now on, sharing them with others who serve it. Serving it again replaces the
-    /// responder. The hub keeps the responder until the session ends, so that must not be what keeps the session.
-    ///
-    /// # Errors
-    /// Invalid for an illegal name, denied for a reserved one, too large when the session serves as many as it may;
-    /// Retry when the operation has as many responders as it may.
-    pub fn serve(&self, operation: &str, responder: Arc<dyn Responder>) -> Result<(), Fault> {
-        self.serve_declared(operation, responder, Declaration::default())
-    }
-
-    /// The same, saying something of the operation. Serving it again replaces that too.
-    ///
-    /// # Errors
-    /// As [`Self::serve`].
-    pub fn serve_declared(
-        &self,
-        operation: &str,
-        responder: Arc<dyn Responder>,
-        declaration: Declaration,
-    ) -> Result<(), Fault> {
-        names::check_operation(operation)?;
-        self.core.permissions.check(Verb::Serve, operation)?;
-        let mut state = self.core.state.lock();
-        state.check_open()?;
-        let config = &self.hub.config;
-        if !state.serves.contains(operation) && state.serves.len() >= config.operations_per_session_max {
-            return Err(Fault::error(
-                ErrorKind::TooLarge,
-                format!(
-                    "this session serves {} operations, and may not serve more",
-                    state.serves.len()
-                ),
-            ));
-        }
-        // Copied: what lives long must not keep a read buffer alive.
-        let name = ByteString::from(operation);
-        let max = config.responders_per_operation_max;
-        let offer = Offer {
-            responder,
-            declaration,
-        };
-        self.hub
-            .responders
-            .insert(name.clone(), self.core.id, offer, max)
-            .map_err(|_| {
-                Fault::retry(
-                    FULL_RETRY_WAIT,
-                    format!("{max} responders share the operation {operation:?} already"),
-                )
-            })?;
-        state.serves.insert(name);
-        Ok(())
-    }
-
-    /// Gets no more calls of the operation; those in flight go on. False if the session did not serve it.
-    pub fn unserve(&self, operation: &str) -> bool {
-        let mut state = self.core.state.lock();
-        let served = state.serves.remove(operation);
-        if served {
-            self.hub.responders.remove(operation, self.core.id);
-        }
-        served
-    }
-
-    /// Gets no more calls of anything, because whoever answered them cannot any more. As if the session had closed:
-    /// for a while, calls of what nobody else serves are told to try again.
-    pub fn lose_all(&self) {
-        let serves = std::mem::take(&mut self.core.state.lock().serves);
-        self.lose(serves);
-    }
-
-    fn lose(&self, serves: HashSet<ByteString>) {
-        let now = Instant::now();
-        for operation in serves {
-            if self.hub.responders.remove(&operation, self.core.id) {
-                self.hub
-                    .absences
-                    .add(operation, self.hub.config.absence_grace, now);
-            }
-        }
-    }
-
     /// Publishes without waiting: every queue that has room has the message when this returns. Queues that are full
-    /// and [block](Policy::Block) are waited for with [`Published::settled`]; dropping that drops the message for
+    /// and [block](crate::Policy::Block) are waited for with [`Published::settled`]; dropping that drops the message for
     /// them.
     ///
     /// Messages of one publisher reach each subscription in their order, also those that wait. A retained one is, in
@@ -376,7 +298,8 @@ impl Session {
     /// Invalid for an illegal topic, denied for a reserved one, too large for too many headers or when there is no
     /// room for one more last value. Nobody gets the message then.
     pub fn publish_now(&self, publish: Publish) -> Result<Published, Fault> {
-        self.core.publish(&self.hub, publish)
+        let published = self.core.publish(&self.hub, publish);
+        published.map_err(|fault| self.told(fault))
     }
 
     /// Publishes, and waits for queues that are full and block, each up to its bound (see [`Policy::Block`]), all at
@@ -440,6 +363,7 @@ impl Session {
         for sink in sinks.iter().filter_map(Weak::upgrade) {
             sink.close(Closed::Session);
         }
+        self.hub.meters.doors.leave(self.core.door);
         self.hub.forget(self.core.id);
     }
 }

@@ -59,6 +59,7 @@ mod retry;
 mod serve;
 mod service;
 mod tag_queues;
+mod watched;
 pub mod websocket;
 mod wire_parts;
 
@@ -83,7 +84,7 @@ pub use keep_alive::{
 pub use options::{Limits, Options};
 pub use parts::{PartReceiver, PartSender, Unread, parts};
 pub use peer::{Peer, Side};
-pub use reply::{Body, InUse, Replier, Reply, ReplyFuture};
+pub use reply::{Body, Replier, Reply, ReplyFuture};
 pub use results::Results;
 pub use retry::RetryPolicy;
 pub use serve::{Listener, TlsListener, serve};
@@ -94,3 +95,4 @@ pub use tag_queues::{
     TagClaim, TagCounts, TagOptions, TagQueues, TagSendError, TagsEnded, Unclaimed, WhenFull,
 };
 pub use tokio_util::sync::CancellationToken;
+pub use watched::{CallWatch, Watched};

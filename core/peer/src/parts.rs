@@ -13,7 +13,8 @@ use parking_lot::Mutex;
 
 use crate::cork;
 use crate::fault::Fault;
-use crate::reply::{CallGuard, InUse};
+use crate::reply::CallGuard;
+use crate::watched::Watched;
 use crate::wire_parts::WireParts;
 
 /// What a part costs beside its bytes, in bytes: its entry in the queue. Counted, or a stream of single bytes would
@@ -62,8 +63,8 @@ pub struct PartSender(pub(crate) Target);
 
 #[derive(Debug)]
 pub(crate) enum Target {
-    /// The pipe, and what is held until it ends.
-    Memory(Arc<Pipe>, Option<InUse>),
+    /// The pipe, and what ends with it.
+    Memory(Arc<Pipe>, Option<Watched>),
     Wire(WireParts),
 }
 
@@ -121,18 +122,20 @@ impl PartSender {
         self.end(Err(fault));
     }
 
-    /// Keeps `held` until the stream ends.
-    pub(crate) fn hold(&mut self, held: Option<InUse>) {
-        if let Target::Memory(_, in_use) = &mut self.0 {
-            *in_use = held;
+    /// Has `held` end when the stream does.
+    pub(crate) fn hold(&mut self, held: Option<Watched>) {
+        if let Target::Memory(_, watched) = &mut self.0 {
+            *watched = held;
         }
     }
 
     fn end(&mut self, end: Result<(), Fault>) {
         match &mut self.0 {
-            Target::Memory(pipe, in_use) => {
+            Target::Memory(pipe, watched) => {
+                if let Some(watched) = watched.take() {
+                    watched.end(end.as_ref().err());
+                }
                 pipe.end(end);
-                *in_use = None;
             }
             Target::Wire(wire) => wire.end(end),
         }

@@ -2,7 +2,6 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -14,6 +13,7 @@ use crate::cancel::{CancelHook, Forwarded, cancelled};
 use crate::context::Cancellation;
 use crate::fault::Fault;
 use crate::parts::{PartReceiver, PartSender, Target, parts};
+use crate::watched::Watched;
 use crate::wire_parts::WireReply;
 
 /// What a call carries: one payload, or a stream of them.
@@ -67,7 +67,7 @@ pub type Reply = Body;
 #[derive(Debug)]
 pub struct Replier {
     to: Option<To>,
-    in_use: Option<InUse>,
+    watched: Option<Watched>,
 }
 
 #[derive(Debug)]
@@ -87,7 +87,7 @@ impl Replier {
         (
             Self {
                 to: Some(To::Task(Arc::clone(&slot))),
-                in_use: None,
+                watched: None,
             },
             ReplyFuture(slot),
         )
@@ -96,12 +96,15 @@ impl Replier {
     pub(crate) fn wire(reply: WireReply) -> Self {
         Self {
             to: Some(To::Wire(reply)),
-            in_use: None,
+            watched: None,
         }
     }
 
     /// Answers with one payload.
     pub fn result(mut self, payload: impl Into<Bytes>) {
+        if let Some(watched) = self.watched.take() {
+            watched.end(None);
+        }
         match self.to.take() {
             Some(To::Wire(wire)) => wire.result(&payload.into()),
             Some(To::Task(slot)) => slot.fill(Ok(Reply::Single(payload.into()))),
@@ -124,12 +127,12 @@ impl Replier {
 
     /// Answers with a stream of parts.
     pub fn stream(mut self) -> PartSender {
-        let in_use = self.in_use.take();
+        let watched = self.watched.take();
         match self.to.take() {
-            Some(To::Wire(wire)) => PartSender(Target::Wire(wire.into_parts(in_use))),
+            Some(To::Wire(wire)) => PartSender(Target::Wire(wire.into_parts(watched))),
             Some(To::Task(slot)) => {
                 let (mut sender, mut receiver) = parts(slot.stream_bytes);
-                sender.hold(in_use);
+                sender.hold(watched);
                 receiver.call = Some(CallGuard(Some(Arc::clone(&slot))));
                 slot.fill(Ok(Reply::Stream(receiver)));
                 sender
@@ -139,9 +142,9 @@ impl Replier {
         }
     }
 
-    /// Keeps `in_use` until the call is answered, or its streamed reply has ended.
-    pub fn hold(&mut self, in_use: InUse) {
-        self.in_use = Some(in_use);
+    /// Has `watched` end when the call is answered, or its streamed reply has ended.
+    pub fn hold(&mut self, watched: Watched) {
+        self.watched = Some(watched);
     }
 
     /// Fires when the caller goes away or gives the call up. Never fires after the answer.
@@ -172,6 +175,9 @@ impl Replier {
     }
 
     fn answer_fault(&mut self, fault: Fault) {
+        if let Some(watched) = self.watched.take() {
+            watched.end(Some(&fault));
+        }
         match self.to.take() {
             Some(To::Wire(wire)) => wire.fault(&fault),
             Some(To::Task(slot)) => slot.fill(Err(fault)),
@@ -182,7 +188,9 @@ impl Replier {
 
 impl Drop for Replier {
     fn drop(&mut self) {
-        self.answer_fault(unanswered());
+        if self.to.is_some() {
+            self.answer_fault(unanswered());
+        }
     }
 }
 
@@ -203,24 +211,6 @@ pub(crate) fn deadline_passed() -> Fault {
 /// How long a caller should wait before it tries again after its responder was lost: about the time in which another
 /// one takes over, or the same one reconnects.
 pub(crate) const RETRY_WAIT: Duration = Duration::from_millis(100);
-
-/// Counts one call in a counter for as long as it lives.
-#[derive(Debug)]
-pub struct InUse(Arc<AtomicUsize>);
-
-impl InUse {
-    /// Adds one to `counter` now, and takes it away when dropped.
-    pub fn new(counter: &Arc<AtomicUsize>) -> Self {
-        counter.fetch_add(1, Ordering::Relaxed);
-        Self(Arc::clone(counter))
-    }
-}
-
-impl Drop for InUse {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
-}
 
 /// Resolves with the answer of a call. Dropped before that, the call is given up and its responder told, if it can be.
 #[derive(Debug)]

@@ -13,7 +13,7 @@ use crate::fault::{ErrorKind, Fault, wait_ms};
 use crate::in_service::ServiceKey;
 use crate::outbox::{Outbox, PushError};
 use crate::parts::Unread;
-use crate::reply::InUse;
+use crate::watched::Watched;
 
 /// The duty to answer one request that came over a connection.
 pub(crate) struct WireReply {
@@ -53,11 +53,11 @@ impl WireReply {
             .finish_service(self.key, |outbox| push_fault(outbox, self.id, fault));
     }
 
-    pub(crate) fn into_parts(self, in_use: Option<InUse>) -> WireParts {
+    pub(crate) fn into_parts(self, watched: Option<Watched>) -> WireParts {
         WireParts::Result {
             reply: self,
             ended: false,
-            in_use,
+            watched,
         }
     }
 
@@ -116,7 +116,7 @@ pub(crate) enum WireParts {
     Result {
         reply: WireReply,
         ended: bool,
-        in_use: Option<InUse>,
+        watched: Option<Watched>,
     },
     /// The body of a request that went out over it.
     Request {
@@ -167,9 +167,15 @@ impl WireParts {
     pub(crate) fn end(&mut self, end: Result<(), Fault>) {
         match self {
             Self::Result { ended: true, .. } | Self::Request { ended: true, .. } => {}
-            Self::Result { reply, ended, in_use } => {
+            Self::Result {
+                reply,
+                ended,
+                watched,
+            } => {
                 *ended = true;
-                *in_use = None;
+                if let Some(watched) = watched.take() {
+                    watched.end(end.as_ref().err());
+                }
                 reply.connection.finish_service(reply.key, |outbox| match end {
                     // A closed connection has nobody left to tell.
                     Ok(()) => drop(outbox.push(Head::StreamResult { id: reply.id }, &Bytes::new())),

@@ -56,7 +56,7 @@ const SAFE_METHODS: &str = "GET, HEAD, POST";
 /// Calls the operation that the path names.
 pub(crate) async fn answer(
     visitor: &Visitor,
-    exchange: &mut Exchange,
+    exchange: &Exchange,
     request: Request<Incoming>,
     name: &str,
 ) -> Result<Answer, Problem> {
@@ -108,7 +108,7 @@ pub(crate) async fn answer(
         deadline: exchange.since() + timeout,
         upload,
     };
-    call.run(visitor, exchange, body).await
+    call.run(visitor, body).await
 }
 
 /// The time that a query allows, and the argument that stands in it.
@@ -135,47 +135,20 @@ struct Call {
 
 impl Call {
     /// Calls, and answers once the result has come or its first part. When this is dropped the call is given up.
-    async fn run(self, visitor: &Visitor, exchange: &mut Exchange, body: Body) -> Result<Answer, Problem> {
-        let shared = &visitor.shared;
-        let found = visitor
-            .session()
-            .and_then(|session| session.find(self.operation.clone()));
-        let found = match found {
-            Ok(found) if self.must_be_safe && !found.is_safe() => return Err(self.not_safe()),
-            found => found,
-        };
-        let result = async {
-            let found = found?.content_type(self.content_type.clone());
-            let result_type = found.result_type().cloned();
-            let (reply, result) = Replier::pair(shared.options.body.stream_bytes_max);
-            found.call(body, Some(self.deadline), reply);
-            Ok((self.begun(self.in_time(result).await?).await?, result_type))
-        };
-        let result = result.await;
-        let is_unknown = matches!(
-            &result,
-            Err(Fault::Error {
-                kind: ErrorKind::Unknown,
-                ..
-            })
-        );
-        exchange.is_call(if is_unknown {
-            shared.calls.unknown()
-        } else {
-            shared.calls.of(&self.operation)
-        });
-        match result {
-            Ok((begun, result_type)) => {
-                let single_bytes_max = shared.options.body.single_bytes_max;
-                let answer = self.answer(begun, single_bytes_max).await;
-                answer.map(|answer| typed(answer, result_type))
-            }
-            Err(fault) => Err(fault),
+    async fn run(self, visitor: &Visitor, body: Body) -> Result<Answer, Problem> {
+        let found = visitor.session()?.find(self.operation.clone())?;
+        if self.must_be_safe && !found.is_safe() {
+            return Err(self.not_safe());
         }
-        .map_err(|fault| {
-            shared.counters.add_fault(&fault);
-            Problem::from(fault)
-        })
+        let result_type = found.result_type().cloned();
+        let options = &visitor.shared.options.body;
+        let (reply, result) = Replier::pair(options.stream_bytes_max);
+        found
+            .content_type(self.content_type.clone())
+            .call(body, Some(self.deadline), reply);
+        let begun = self.begun(visitor, self.in_time(visitor, result).await?).await?;
+        let answer = self.answer(visitor, begun, options.single_bytes_max).await?;
+        Ok(typed(answer, result_type))
     }
 
     fn not_safe(&self) -> Problem {
@@ -187,34 +160,43 @@ impl Call {
     }
 
     /// Awaits one step of the call, up to its deadline.
-    async fn in_time<T>(&self, step: impl Future<Output = Result<T, Fault>>) -> Result<T, Fault> {
+    async fn in_time<T>(
+        &self,
+        visitor: &Visitor,
+        step: impl Future<Output = Result<T, Fault>>,
+    ) -> Result<T, Fault> {
         timeout_at(self.deadline, step).await.unwrap_or_else(|_| {
-            Err(Fault::retry(
-                TIMEOUT_RETRY_WAIT,
-                "the call was not answered in time",
-            ))
+            let fault = Fault::retry(TIMEOUT_RETRY_WAIT, "the call was not answered in time");
+            visitor.shared.counters.add_fault(&fault);
+            Err(fault)
         })
     }
 
     /// A result of which something is known to come: a stream that fails at once can still be answered as such.
-    async fn begun(&self, result: Body) -> Result<Begun, Fault> {
+    async fn begun(&self, visitor: &Visitor, result: Body) -> Result<Begun, Fault> {
         let mut rest = match result {
             Body::Single(payload) => return Ok(Begun::Whole(payload)),
             Body::Stream(rest) => rest,
         };
-        let first = self.in_time(async { rest.next().await.transpose() }).await?;
+        let first = async { rest.next().await.transpose() };
+        let first = self.in_time(visitor, first).await?;
         Ok(match first {
             Some(first) => Begun::Stream(first, rest),
             None => Begun::Whole(Bytes::new()),
         })
     }
 
-    async fn answer(self, result: Begun, single_bytes_max: usize) -> Result<Answer, Fault> {
+    async fn answer(
+        self,
+        visitor: &Visitor,
+        result: Begun,
+        single_bytes_max: usize,
+    ) -> Result<Answer, Fault> {
         match result {
             Begun::Whole(payload) => Ok(answer::whole(BYTES, payload)),
             // Where only the end of the connection ends a body, one that broke off would look whole.
             Begun::Stream(first, rest) if self.version < Version::HTTP_11 => {
-                let rest = self.in_time(rest.collect(single_bytes_max)).await?;
+                let rest = self.in_time(visitor, rest.collect(single_bytes_max)).await?;
                 Ok(answer::whole(BYTES, [first, rest].concat()))
             }
             Begun::Stream(first, rest) => {

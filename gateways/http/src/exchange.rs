@@ -9,7 +9,6 @@ use switchboard_hub::Fault;
 use tokio::time::Instant;
 
 use crate::access_log::Line;
-use crate::metrics::Latencies;
 use crate::visitor::Visitor;
 
 /// Names a request in logs, ours and those of others.
@@ -27,7 +26,6 @@ pub(crate) struct Exchange {
     status: StatusCode,
     sent: u64,
     line: Option<Box<Line>>,
-    call: Option<Arc<Latencies>>,
 }
 
 impl Exchange {
@@ -44,7 +42,6 @@ impl Exchange {
             status: CLIENT_GONE,
             sent: 0,
             line,
-            call: None,
         }
     }
 
@@ -57,18 +54,12 @@ impl Exchange {
         self.status = status;
     }
 
-    /// It is a call, whose time is to be measured here.
-    pub(crate) fn is_call(&mut self, latencies: Arc<Latencies>) {
-        self.call = Some(latencies);
-    }
-
     pub(crate) fn add_sent(&mut self, bytes: usize) {
         self.sent += bytes as u64;
     }
 
     /// The answer cannot be completed.
     pub(crate) fn broke_off(&mut self, fault: &Fault) {
-        self.visitor.shared.counters.add_fault(fault);
         tracing::debug!(address = self.visitor.address, %fault, "a streamed result broke off");
     }
 }
@@ -84,9 +75,6 @@ impl Drop for Exchange {
         self.visitor.activity.end();
         let shared = &self.visitor.shared;
         shared.counters.add_status(self.status);
-        if let Some(latencies) = &self.call {
-            latencies.record(self.since.elapsed());
-        }
         if let Some(line) = &self.line {
             shared.access_log.write(line, self.status, self.sent);
         }

@@ -16,7 +16,6 @@ use tokio::time::timeout;
 use crate::assets::Assets;
 use crate::exchange::RequestIds;
 use crate::guard::Guard;
-use crate::metrics::Calls;
 use crate::options::{AccessLog, HttpOptions};
 use crate::origin::Trusted;
 use crate::router;
@@ -63,7 +62,6 @@ pub(crate) struct Shared {
     pub(crate) trusted: Trusted,
     pub(crate) assets: Assets,
     pub(crate) counters: Arc<Counters>,
-    pub(crate) calls: Calls,
     pub(crate) request_ids: RequestIds,
     pub(crate) gathering: Gathering,
     server: auto::Builder<TokioExecutor>,
@@ -82,7 +80,6 @@ impl HttpGateway {
                 trusted: Trusted::new(&options.origins, &options.hosts),
                 assets,
                 counters: Arc::default(),
-                calls: Calls::default(),
                 request_ids: RequestIds::default(),
                 gathering: Gathering::new(options.body.gathered_bytes_max),
                 server: server(&options),

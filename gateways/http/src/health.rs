@@ -40,7 +40,7 @@ pub(crate) fn ready<B>(visitor: &Visitor, request: &Request<B>) -> Result<Answer
 pub(crate) fn metrics<B>(visitor: &Visitor, request: &Request<B>) -> Result<Answer, Problem> {
     check_method(request)?;
     let shared = &visitor.shared;
-    let text = metrics::render(&shared.hub.stats(), &shared.counters, &shared.calls);
+    let text = metrics::render(&shared.hub, &shared.counters);
     Ok(not_stored(answer::whole(PROMETHEUS, text)))
 }
 

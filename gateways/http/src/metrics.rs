@@ -1,153 +1,99 @@
-//! What Prometheus reads at `/metrics`.
-//!
-//! Calls are measured by operation, from the head of the request to the last byte that the connection took. The
-//! operations that have a series of their own are bounded: nobody can fill the memory, ours or the monitor's, by
-//! calling names.
+//! What Prometheus reads at `/metrics`: what the hub measured of all doors, and what this door counted.
 
 use std::fmt::Write as _;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
-use bytestring::ByteString;
-use foldhash::{HashMap, HashMapExt};
-use parking_lot::RwLock;
-use switchboard_hub::Stats;
+use switchboard_hub::{DoorMetrics, FAULT_KINDS, Hub, LATENCY_BUCKETS, Latencies, Metrics, Stats};
 
-use crate::stats::{Counters, FAULT_KINDS};
+use crate::stats::Counters;
+use crate::visitor::DOOR;
 
-/// Most operations with a series of their own; calls of others are measured together.
-pub(crate) const OPERATIONS_MAX: usize = 256;
-
-/// Most bytes in the name of an operation with a series of its own.
-const OPERATION_BYTES_MAX: usize = 128;
-
-/// The series of all operations that have none of their own.
-const OTHER: &str = "(other)";
-
-/// The series of operations that nobody serves.
-const UNKNOWN: &str = "(unknown)";
-
-/// The upper ends of the buckets, in microseconds, with how Prometheus writes them in seconds.
-const BUCKETS: [(u64, &str); 14] = [
-    (500, "0.0005"),
-    (1_000, "0.001"),
-    (2_500, "0.0025"),
-    (5_000, "0.005"),
-    (10_000, "0.01"),
-    (25_000, "0.025"),
-    (50_000, "0.05"),
-    (100_000, "0.1"),
-    (250_000, "0.25"),
-    (500_000, "0.5"),
-    (1_000_000, "1"),
-    (2_500_000, "2.5"),
-    (5_000_000, "5"),
-    (10_000_000, "10"),
-];
-
-/// How long the calls of one operation took.
-#[derive(Debug, Default)]
-pub(crate) struct Latencies {
-    buckets: [AtomicU64; BUCKETS.len()],
-    count: AtomicU64,
-    micros: AtomicU64,
-}
-
-impl Latencies {
-    pub(crate) fn record(&self, time: Duration) {
-        let micros = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
-        let bucket = BUCKETS.iter().position(|(end, _)| micros <= *end);
-        if let Some(bucket) = bucket.and_then(|bucket| self.buckets.get(bucket)) {
-            bucket.fetch_add(1, Ordering::Relaxed);
-        }
-        self.micros.fetch_add(micros, Ordering::Relaxed);
-        self.count.fetch_add(1, Ordering::Relaxed);
-    }
-
-    fn write(&self, text: &mut String, operation: &str) {
-        let labels = format!("door=\"http\",operation=\"{}\"", label(operation));
-        let mut sum = 0;
-        for (bucket, (_, end)) in self.buckets.iter().zip(BUCKETS) {
-            sum += bucket.load(Ordering::Relaxed);
-            let _ = writeln!(text, "{CALL_SECONDS}_bucket{{{labels},le=\"{end}\"}} {sum}");
-        }
-        // Read last, so it is not less than what the buckets say.
-        let count = self.count.load(Ordering::Relaxed).max(sum);
-        let seconds = self.micros.load(Ordering::Relaxed) as f64 / 1e6;
-        let _ = writeln!(text, "{CALL_SECONDS}_bucket{{{labels},le=\"+Inf\"}} {count}");
-        let _ = writeln!(text, "{CALL_SECONDS}_sum{{{labels}}} {seconds}");
-        let _ = writeln!(text, "{CALL_SECONDS}_count{{{labels}}} {count}");
-    }
+/// All of it, in the text format.
+pub(crate) fn render(hub: &Hub, counters: &Counters) -> String {
+    let mut text = String::with_capacity(16 * 1024);
+    write_hub(&mut text, &hub.stats());
+    write_http(&mut text, counters);
+    let metrics = hub.metrics();
+    write_doors(&mut text, &metrics.doors, counters);
+    write_calls(&mut text, &metrics);
+    text
 }
 
 const CALL_SECONDS: &str = "switchboard_call_seconds";
 
-/// How long calls took, by operation.
-#[derive(Debug)]
-pub(crate) struct Calls {
-    by_operation: RwLock<HashMap<ByteString, Arc<Latencies>>>,
-    other: Arc<Latencies>,
-    unknown: Arc<Latencies>,
-}
-
-impl Default for Calls {
-    fn default() -> Self {
-        Self {
-            by_operation: RwLock::new(HashMap::new()),
-            other: Arc::default(),
-            unknown: Arc::default(),
-        }
+fn write_calls(text: &mut String, metrics: &Metrics) {
+    let help = "Calls by door and operation, in seconds until they were answered.";
+    head(text, CALL_SECONDS, "histogram", help);
+    for calls in &metrics.calls {
+        write_latencies(text, &calls.door, &calls.operation, &calls.latencies);
     }
-}
-
-impl Calls {
-    /// Where calls of an operation that somebody serves are measured.
-    pub(crate) fn of(&self, operation: &ByteString) -> Arc<Latencies> {
-        if let Some(latencies) = self.by_operation.read().get(operation) {
-            return Arc::clone(latencies);
-        }
-        let mut by_operation = self.by_operation.write();
-        let full = by_operation.len() >= OPERATIONS_MAX && !by_operation.contains_key(operation);
-        if full || operation.len() > OPERATION_BYTES_MAX {
-            return Arc::clone(&self.other);
-        }
-        // Copied: what lives long must not keep a read buffer alive.
-        let name = ByteString::from(&**operation);
-        Arc::clone(by_operation.entry(name).or_default())
-    }
-
-    /// Where calls of operations that nobody serves are measured.
-    pub(crate) fn unknown(&self) -> Arc<Latencies> {
-        Arc::clone(&self.unknown)
-    }
-}
-
-/// All of it, in the text format.
-pub(crate) fn render(hub: &Stats, counters: &Counters, calls: &Calls) -> String {
-    let mut text = String::with_capacity(8 * 1024);
-    write_hub(&mut text, hub);
-    write_door(&mut text, counters);
+    let name = "switchboard_call_faults_total";
     head(
-        &mut text,
-        CALL_SECONDS,
-        "histogram",
-        "Calls by door and operation, in seconds.",
+        text,
+        name,
+        "counter",
+        "Calls that ended with a fault, by door, operation and kind.",
     );
-    let mut by_operation: Vec<_> = {
-        let by_operation = calls.by_operation.read();
-        by_operation
+    for calls in &metrics.calls {
+        let (door, operation) = (label(&calls.door), label(&calls.operation));
+        // Most operations never have most of them.
+        for (kind, count) in FAULT_KINDS
             .iter()
-            .map(|(operation, latencies)| (operation.clone(), Arc::clone(latencies)))
-            .collect()
-    };
-    by_operation.sort_unstable_by(|one, other| one.0.cmp(&other.0));
-    for (operation, latencies) in &by_operation {
-        latencies.write(&mut text, operation);
+            .zip(calls.faults)
+            .filter(|(_, count)| *count > 0)
+        {
+            let _ = writeln!(
+                text,
+                "{name}{{door=\"{door}\",operation=\"{operation}\",kind=\"{kind}\"}} {count}"
+            );
+        }
     }
-    calls.other.write(&mut text, OTHER);
-    calls.unknown.write(&mut text, UNKNOWN);
-    text
+}
+
+fn write_latencies(text: &mut String, door: &str, operation: &str, latencies: &Latencies) {
+    let labels = format!("door=\"{}\",operation=\"{}\"", label(door), label(operation));
+    let mut sum = 0;
+    for (count, end) in latencies.buckets.iter().zip(LATENCY_BUCKETS) {
+        sum += count;
+        let end = end.as_secs_f64();
+        let _ = writeln!(text, "{CALL_SECONDS}_bucket{{{labels},le=\"{end}\"}} {sum}");
+    }
+    let (count, seconds) = (latencies.count(), latencies.time.as_secs_f64());
+    let _ = writeln!(text, "{CALL_SECONDS}_bucket{{{labels},le=\"+Inf\"}} {count}");
+    let _ = writeln!(text, "{CALL_SECONDS}_sum{{{labels}}} {seconds}");
+    let _ = writeln!(text, "{CALL_SECONDS}_count{{{labels}}} {count}");
+}
+
+fn write_doors(text: &mut String, doors: &[DoorMetrics], counters: &Counters) {
+    for (name, kind, help, value) in [
+        (
+            "switchboard_door_sessions",
+            "gauge",
+            "Sessions that are open, by door.",
+            (|door| door.sessions) as fn(&DoorMetrics) -> u64,
+        ),
+        (
+            "switchboard_door_sessions_total",
+            "counter",
+            "Sessions that were opened, by door.",
+            |door| door.opened,
+        ),
+    ] {
+        head(text, name, kind, help);
+        for door in doors {
+            let _ = writeln!(text, "{name}{{door=\"{}\"}} {}", label(&door.door), value(door));
+        }
+    }
+    let name = "switchboard_faults_total";
+    head(text, name, "counter", "Faults by door and kind.");
+    let own = counters.faults.read();
+    for door in doors {
+        // What this door itself finds wrong never comes to the hub.
+        let own = own.map(|count| if door.door == DOOR { count } else { 0 });
+        for ((kind, count), own) in FAULT_KINDS.iter().zip(door.faults).zip(own) {
+            let door = label(&door.door);
+            let _ = writeln!(text, "{name}{{door=\"{door}\",kind=\"{kind}\"}} {}", count + own);
+        }
+    }
 }
 
 fn write_hub(text: &mut String, hub: &Stats) {
@@ -223,7 +169,7 @@ fn write_hub(text: &mut String, hub: &Stats) {
     }
 }
 
-fn write_door(text: &mut String, counters: &Counters) {
+fn write_http(text: &mut String, counters: &Counters) {
     let stats = counters.read();
     for (name, kind, help, value) in [
         (
@@ -283,15 +229,6 @@ fn write_door(text: &mut String, counters: &Counters) {
             Counters::value(counter)
         );
     }
-    let name = "switchboard_faults_total";
-    head(text, name, "counter", "Faults by door and kind.");
-    for (kind, counter) in FAULT_KINDS.iter().zip(&counters.faults) {
-        let _ = writeln!(
-            text,
-            "{name}{{door=\"http\",kind=\"{kind}\"}} {}",
-            Counters::value(counter)
-        );
-    }
 }
 
 fn head(text: &mut String, name: &str, kind: &str, help: &str) {
@@ -308,31 +245,87 @@ fn label(value: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use switchboard_hub::{Account, Body, Call, Fault, Replier, Session, SessionInfo};
+
     use super::*;
 
-    fn text(calls: &Calls) -> String {
-        render(
-            &switchboard_hub::Hub::default().stats(),
-            &Counters::default(),
-            calls,
-        )
+    fn session(hub: &Hub, door: &'static str) -> Session {
+        let info = SessionInfo {
+            door: door.into(),
+            address: "here".to_owned(),
+            account: Account::guest(),
+            client: None,
+        };
+        hub.open(info).unwrap()
+    }
+
+    fn call(session: &Session, operation: &'static str) {
+        let (reply, _answer) = Replier::pair(1);
+        session.call(operation.into(), Body::Single("".into()), None, reply);
     }
 
     #[tokio::test]
-    async fn calls_are_counted_in_cumulative_buckets() {
-        let calls = Calls::default();
-        for millis in [1, 3, 20_000] {
-            calls.of(&"a\"b".into()).record(Duration::from_millis(millis));
-        }
-        let text = text(&calls);
+    async fn what_the_hub_measured_is_told_by_door_and_operation() {
+        let hub = Hub::default();
+        let (gotalk, http) = (session(&hub, "gotalk"), session(&hub, "http"));
+        let busy = |_: Call, reply: Replier| reply.fault(Fault::retry(Duration::ZERO, "busy"));
+        gotalk.serve("a\"b", Arc::new(busy)).unwrap();
+        call(&gotalk, "a\"b");
+        call(&gotalk, "a\"b");
+        call(&http, "a\"b");
+        call(&http, "unserved");
+        let counters = Counters::default();
+        counters.add_fault(&Fault::unknown_operation("x"));
+        let text = render(&hub, &counters);
         for line in [
-            r#"switchboard_call_seconds_bucket{door="http",operation="a\"b",le="0.0005"} 0"#,
-            r#"switchboard_call_seconds_bucket{door="http",operation="a\"b",le="0.001"} 1"#,
-            r#"switchboard_call_seconds_bucket{door="http",operation="a\"b",le="0.005"} 2"#,
-            r#"switchboard_call_seconds_bucket{door="http",operation="a\"b",le="10"} 2"#,
-            r#"switchboard_call_seconds_bucket{door="http",operation="a\"b",le="+Inf"} 3"#,
-            r#"switchboard_call_seconds_sum{door="http",operation="a\"b"} 20.004"#,
-            r#"switchboard_call_seconds_count{door="http",operation="a\"b"} 3"#,
+            r#"switchboard_call_seconds_count{door="gotalk",operation="a\"b"} 2"#,
+            r#"switchboard_call_seconds_count{door="http",operation="a\"b"} 1"#,
+            r#"switchboard_call_faults_total{door="gotalk",operation="a\"b",kind="retry"} 2"#,
+            r#"switchboard_faults_total{door="gotalk",kind="retry"} 2"#,
+            r#"switchboard_faults_total{door="gotalk",kind="unknown"} 0"#,
+            r#"switchboard_faults_total{door="http",kind="unknown"} 2"#,
+            r#"switchboard_door_sessions{door="gotalk"} 1"#,
+        ] {
+            assert!(
+                text.lines().any(|candidate| candidate == line),
+                "{line} is missing in {text}"
+            );
+        }
+        assert!(
+            !text.contains("unserved"),
+            "a name that is not served is not kept"
+        );
+    }
+
+    #[test]
+    fn calls_are_counted_in_cumulative_buckets() {
+        let mut latencies = Latencies {
+            time: Duration::from_millis(20_004),
+            ..Latencies::default()
+        };
+        let place = |millis| {
+            let time = Duration::from_millis(millis);
+            LATENCY_BUCKETS
+                .iter()
+                .position(|end| *end >= time)
+                .unwrap_or(LATENCY_BUCKETS.len())
+        };
+        for millis in [1, 3, 20_000] {
+            latencies.buckets[place(millis)] += 1;
+        }
+        let mut text = String::new();
+        write_latencies(&mut text, "http", "x", &latencies);
+        for line in [
+            r#"switchboard_call_seconds_bucket{door="http",operation="x",le="0.00005"} 0"#,
+            r#"switchboard_call_seconds_bucket{door="http",operation="x",le="0.001"} 1"#,
+            r#"switchboard_call_seconds_bucket{door="http",operation="x",le="0.005"} 2"#,
+            r#"switchboard_call_seconds_bucket{door="http",operation="x",le="10"} 2"#,
+            r#"switchboard_call_seconds_bucket{door="http",operation="x",le="+Inf"} 3"#,
+            r#"switchboard_call_seconds_sum{door="http",operation="x"} 20.004"#,
+            r#"switchboard_call_seconds_count{door="http",operation="x"} 3"#,
         ] {
             assert!(
                 text.lines().any(|candidate| candidate == line),
@@ -343,7 +336,10 @@ mod tests {
 
     #[tokio::test]
     async fn every_line_is_a_comment_or_a_sample() {
-        for line in text(&Calls::default()).lines() {
+        let hub = Hub::default();
+        let session = session(&hub, "http");
+        call(&session, "hub.stats");
+        for line in render(&hub, &Counters::default()).lines() {
             let sample = line.rsplit_once(' ').and_then(|(name, value)| {
                 value
                     .parse::<f64>()
@@ -352,20 +348,5 @@ mod tests {
             });
             assert!(line.starts_with("# ") || sample.is_some(), "{line:?}");
         }
-    }
-
-    #[test]
-    fn the_operations_with_a_series_of_their_own_are_bounded() {
-        let calls = Calls::default();
-        for number in 0..OPERATIONS_MAX {
-            let own = calls.of(&number.to_string().into());
-            assert!(!Arc::ptr_eq(&own, &calls.other));
-        }
-        assert!(Arc::ptr_eq(&calls.of(&"one more".into()), &calls.other));
-        assert!(!Arc::ptr_eq(&calls.of(&"0".into()), &calls.other));
-        let long = "x".repeat(OPERATION_BYTES_MAX + 1).into();
-        let calls = Calls::default();
-        assert!(Arc::ptr_eq(&calls.of(&long), &calls.other));
-        assert_eq!(calls.by_operation.read().len(), 0);
     }
 }

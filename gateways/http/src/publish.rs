@@ -7,7 +7,7 @@ use hyper::body::Incoming;
 use hyper::header::{CONTENT_TYPE, HeaderMap};
 use hyper::{Method, Request};
 use switchboard_hub::requests::EXPIRES_S_MAX;
-use switchboard_hub::{CONTENT_TYPE as CONTENT_TYPE_OF_MESSAGE, Fault, Publish, PublishReply};
+use switchboard_hub::{CONTENT_TYPE as CONTENT_TYPE_OF_MESSAGE, Publish, PublishReply};
 
 use crate::answer::{self, Answer, JSON};
 use crate::problem::Problem;
@@ -47,11 +47,7 @@ pub(crate) async fn answer(
     }
     let shared = &visitor.shared;
     publish.payload = upload::gather(request.into_body(), &shared.options.body, &shared.gathering).await?;
-    let published = async { visitor.session()?.publish(publish).await };
-    let subscriptions = published.await.map_err(|fault: Fault| {
-        shared.counters.add_fault(&fault);
-        Problem::from(fault)
-    })?;
+    let subscriptions = visitor.session()?.publish(publish).await?;
     let reply = PublishReply { subscriptions };
     // A number always is JSON.
     Ok(answer::whole(

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Poll;
 
 use hyper::StatusCode;
-use switchboard_hub::Fault;
+use switchboard_hub::{Fault, FaultCounters};
 
 /// Counts since the gateway began. Each is exact by itself; together they are no snapshot of one moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -31,18 +31,6 @@ pub struct HttpStats {
 /// Classes of status codes, from 1xx to 5xx.
 pub(crate) const STATUS_CLASSES: usize = 5;
 
-/// The kinds of faults as they are counted: those of errors, and Retry.
-pub(crate) const FAULT_KINDS: [&str; 8] = [
-    "unknown",
-    "denied",
-    "invalid",
-    "conflict",
-    "too large",
-    "unsupported",
-    "failed",
-    RETRY_KIND,
-];
-
 /// What the kind of a Retry is called where errors have their kind.
 pub(crate) const RETRY_KIND: &str = "retry";
 
@@ -50,7 +38,8 @@ pub(crate) const RETRY_KIND: &str = "retry";
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
     pub(crate) statuses: [AtomicU64; STATUS_CLASSES],
-    pub(crate) faults: [AtomicU64; FAULT_KINDS.len()],
+    /// Those that the door tells of itself; those of the hub, it counts.
+    pub(crate) faults: FaultCounters,
     pub(crate) malformed: AtomicU64,
     pub(crate) origins_refused: AtomicU64,
     pub(crate) too_slow: AtomicU64,
@@ -91,17 +80,7 @@ impl Counters {
     }
 
     pub(crate) fn add_fault(&self, fault: &Fault) {
-        let kind = match fault {
-            Fault::Error { kind, .. } => kind.as_str(),
-            Fault::Retry { .. } => RETRY_KIND,
-        };
-        let counted = FAULT_KINDS
-            .iter()
-            .zip(&self.faults)
-            .find(|(name, _)| **name == kind);
-        if let Some((_, counter)) = counted {
-            Self::add_one(counter);
-        }
+        self.faults.add(fault);
     }
 
     pub(crate) fn read(&self) -> HttpStats {
@@ -120,33 +99,7 @@ impl Counters {
 
 #[cfg(test)]
 mod tests {
-    use switchboard_hub::ErrorKind;
-
     use super::*;
-
-    #[test]
-    fn every_kind_of_fault_is_counted_under_its_name() {
-        let counters = Counters::default();
-        let kinds = [
-            ErrorKind::Unknown,
-            ErrorKind::Denied,
-            ErrorKind::Invalid,
-            ErrorKind::Conflict,
-            ErrorKind::TooLarge,
-            ErrorKind::Unsupported,
-            ErrorKind::Failed,
-        ];
-        for kind in kinds {
-            counters.add_fault(&Fault::error(kind, ""));
-        }
-        counters.add_fault(&Fault::retry(std::time::Duration::ZERO, ""));
-        assert!(
-            counters
-                .faults
-                .iter()
-                .all(|counter| Counters::value(counter) == 1)
-        );
-    }
 
     #[test]
     fn answers_are_counted_by_the_class_of_their_status() {

@@ -68,10 +68,7 @@ pub(crate) async fn answer<B>(visitor: &Visitor, request: &Request<B>) -> Result
         return Err(Problem::method("GET, HEAD", "subscribe by GET"));
     }
     let wanted = Wanted::read(request.uri().query(), request.headers(), &visitor.shared.hub)?;
-    let watcher = Watcher::begin(visitor, &wanted).map_err(|fault| {
-        visitor.shared.counters.add_fault(&fault);
-        Problem::from(fault)
-    })?;
+    let watcher = Watcher::begin(visitor, &wanted)?;
     match wanted.wait {
         Some(wait) => Ok(poll(watcher, wait, wanted.resume).await),
         None => Ok(stream(watcher, wanted.resume)),
@@ -119,7 +116,8 @@ impl Watcher {
         let shared = Arc::clone(&visitor.shared);
         let options = &shared.options.events;
         let policy = wanted.policy.unwrap_or(options.policy);
-        let session = visitor.open_session()?;
+        let opened = visitor.open_session();
+        let session = opened.inspect_err(|fault| shared.counters.add_fault(fault))?;
         let (sink, deliveries) = session.sink_with(policy, options.queue);
         let topics: Vec<_> = wanted.topics.iter().collect();
         session.subscribe_all(&topics, &sink)?;

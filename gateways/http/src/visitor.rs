@@ -14,7 +14,7 @@ use crate::gateway::Shared;
 use crate::web_socket::Granted;
 
 /// The name of this door at the hub.
-const DOOR: ByteString = ByteString::from_static("http");
+pub(crate) const DOOR: ByteString = ByteString::from_static("http");
 
 /// What all requests of one connection share.
 #[derive(Debug)]
@@ -54,7 +54,8 @@ impl Visitor {
         if let Some(session) = self.session.get() {
             return Ok(session);
         }
-        let session = self.open_session()?;
+        let opened = self.open_session();
+        let session = opened.inspect_err(|fault| self.shared.counters.add_fault(fault))?;
         // If another request was quicker, its session is taken, and this one closed.
         Ok(self.session.get_or_init(|| session))
     }

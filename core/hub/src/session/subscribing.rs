@@ -60,6 +60,10 @@ impl Session {
         filters: &[impl AsRef<str>],
         sink: &Sink,
     ) -> Result<Vec<SubscriptionId>, Fault> {
+        self.subscribe_to(filters, sink).map_err(|fault| self.told(fault))
+    }
+
+    fn subscribe_to(&self, filters: &[impl AsRef<str>], sink: &Sink) -> Result<Vec<SubscriptionId>, Fault> {
         let mut known = HashSet::new();
         let mut wanted = Vec::with_capacity(filters.len());
         for filter in filters.iter().map(AsRef::as_ref) {

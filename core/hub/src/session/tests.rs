@@ -6,7 +6,7 @@ use futures_util::FutureExt;
 use switchboard_peer::Reply;
 
 use super::*;
-use crate::call::Call;
+use crate::call::{Call, Responder};
 use crate::config::HubConfig;
 use crate::hub::Hub;
 use crate::policy::{Policy, QUEUE_MESSAGES_DEFAULT, QueueLimits};
@@ -77,5 +77,6 @@ fn hub_in_flight(session: &Session) -> usize {
 mod calls;
 mod concurrency;
 mod limits;
+mod measured;
 mod resuming;
 mod topics;

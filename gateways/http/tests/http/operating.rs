@@ -38,10 +38,11 @@ async fn metrics_tell_what_happened() {
     );
     for line in [
         r#"switchboard_call_seconds_count{door="http",operation="upper"} 3"#,
-        r#"switchboard_call_seconds_count{door="http",operation="(unknown)"} 1"#,
+        r#"switchboard_call_faults_total{door="http",operation="busy",kind="retry"} 1"#,
         r#"switchboard_faults_total{door="http",kind="retry"} 1"#,
         r#"switchboard_faults_total{door="http",kind="unknown"} 1"#,
         r#"switchboard_http_requests_total{status="2xx"} 3"#,
+        r#"switchboard_door_sessions_total{door="http"} 5"#,
         "switchboard_calls_total 5",
         "switchboard_topics_retained 1",
     ] {
