@@ -6,7 +6,7 @@ import { createRequire } from 'node:module';
 import test, { after, before } from 'node:test';
 
 import { launchChromium } from './support/chromium.js';
-import { call, goTo, openConsole, outcome, say, watchTopic } from './support/console.js';
+import { call, goTo, openConsole, outcome, say, watchTopic, watched } from './support/console.js';
 import { startDaemon } from './support/daemon.js';
 
 const VIEWS = /** @type {const} */ (['Overview', 'Call', 'Topics', 'Chat']);
@@ -140,6 +140,7 @@ test('all of it can be done by keyboard', async (t) => {
   await tabTo(/^Topic or filter$/);
   await page.keyboard.type('keys/#');
   await press('Enter');
+  await watched(page, 'keys/#').waitFor();
   await tabTo(/^Topic$/);
   await page.keyboard.type('keys/x');
   await tabTo(/^Message$/);

@@ -68,9 +68,12 @@ export const outcome = (page) => page.getByRole('region', { name: 'Answer' }).ge
 export async function watchTopic(page, filter) {
   await page.getByRole('textbox', { name: 'Topic or filter' }).fill(filter);
   await page.getByRole('button', { name: 'Watch', exact: true }).click();
-  const chip = page.getByRole('list', { name: 'Watched filters' }).locator('[aria-busy=false]');
-  await chip.getByText(filter, { exact: true }).waitFor();
+  await watched(page, filter).waitFor();
 }
+
+/** That the hub has granted it. @param {Page} page @param {string} filter */
+export const watched = (page, filter) =>
+  page.getByRole('list', { name: 'Watched filters' }).locator('[aria-busy=false]').getByText(filter, { exact: true });
 
 /** @param {Page} page @param {string} text */
 export async function say(page, text) {
