@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::hash::BuildHasher;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::task::Waker;
 use std::time::{Duration, SystemTime};
 
@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::absences::Absences;
 use crate::call::Responder;
+use crate::cluster::Cluster;
 use crate::config::HubConfig;
 use crate::declaration::Declaration;
 use crate::filter::Filter;
@@ -61,6 +62,8 @@ pub(crate) struct HubInner {
     pub(crate) counters: Arc<Counters>,
     pub(crate) engine: Option<Arc<dyn Engine>>,
     pub(crate) key_events: KeyEvents,
+    /// The other hubs of the engine, once this one has joined them.
+    pub(crate) cluster: OnceLock<Arc<Cluster>>,
     /// Carries last values into the engine; there is one if there is that.
     keeper: Option<Arc<Keeper>>,
     /// Once [`Hub::drain`] was called.
@@ -72,7 +75,7 @@ pub(crate) struct HubInner {
     next_session: AtomicU64,
     next_subscription: AtomicU64,
     since: Instant,
-    epoch: u64,
+    pub(crate) epoch: u64,
 }
 
 /// A filter that is to be subscribed to, and the subscription whose place that takes.
@@ -100,7 +103,11 @@ impl Hub {
         let hub = Self::build(config, Some(Arc::clone(&engine)));
         loading::load(&hub.inner, &engine).await.map_err(fault)?;
         if let Some(keeper) = hub.inner.keeper.clone() {
+            let engine = Arc::clone(&engine);
             tokio::spawn(async move { keeper.run(engine).await });
+        }
+        if engine.is_shared() {
+            hub.join(&engine).await?;
         }
         Ok(hub)
     }
@@ -119,12 +126,22 @@ impl Hub {
         }
     }
 
+    /// Joins the other hubs of the engine.
+    async fn join(&self, engine: &Arc<dyn Engine>) -> Result<(), Fault> {
+        let joined = Cluster::join(&self.inner, engine).await.map_err(fault)?;
+        let _ = self.inner.cluster.set(joined);
+        Ok(())
+    }
+
     /// Brings what has to outlast the hub into its engine, and lets go of that. To be called when no session is left;
     /// what is asked of the engine from then on is Retry.
     ///
     /// # Errors
     /// Those of the engine: what was acknowledged a moment ago may be lost then.
     pub async fn stop(&self) -> Result<(), Fault> {
+        if let Some(cluster) = self.inner.cluster.get() {
+            cluster.leave();
+        }
         if let Some(keeper) = &self.inner.keeper {
             keeper.stop().await;
         }
@@ -140,6 +157,7 @@ impl Hub {
             keeper: engine.as_deref().map(|engine| Arc::new(Keeper::new(engine))),
             key_events: KeyEvents::default(),
             draining: CancellationToken::new(),
+            cluster: OnceLock::new(),
             engine,
             responders: Responders::new(Arc::clone(&meters)),
             meters,
@@ -167,6 +185,7 @@ impl Hub {
                 safe,
                 result_type: None,
             },
+            elsewhere: false,
         };
         let name = ByteString::from_static(operation);
         // Only the hub itself serves what is its own, so there is room.
@@ -178,7 +197,7 @@ impl Hub {
     /// # Errors
     /// Retry when there are as many sessions as there may be.
     pub fn open(&self, info: SessionInfo) -> Result<Session, Fault> {
-        let id = SessionId::new(self.inner.next_session.fetch_add(1, Ordering::Relaxed));
+        let id = self.inner.next_session();
         let mut sessions = self.inner.sessions.lock();
         if sessions.len() >= self.inner.config.sessions_max {
             return Err(Fault::retry(
@@ -218,6 +237,20 @@ impl Hub {
     }
 }
 
+#[cfg(test)]
+impl Hub {
+    /// A hub that is one of several, and keeps nothing.
+    pub(crate) async fn joined(config: HubConfig, engine: &Arc<dyn Engine>) -> Result<Self, Fault> {
+        let hub = Self::build(config, None);
+        hub.join(engine).await?;
+        Ok(hub)
+    }
+
+    pub(crate) fn inner(&self) -> &HubInner {
+        &self.inner
+    }
+}
+
 impl Default for Hub {
     fn default() -> Self {
         Self::new(HubConfig::default())
@@ -227,13 +260,24 @@ impl Default for Hub {
 impl HubInner {
     /// Spreads a message that was found legal and allowed.
     pub(crate) fn publish(&self, publish: Publish, publisher: SessionId) -> Result<Published, Fault> {
-        let mut message = publish.into_message(publisher);
+        let message = publish.into_message(publisher);
+        // What the hub says itself, every hub says.
+        if let Some(cluster) = self.cluster.get().filter(|_| publisher != SessionId::HUB) {
+            cluster.tell(&message)?;
+        }
+        self.spread(message, true)
+    }
+
+    /// Spreads a message among the parties of this hub. One to be retained is kept in the engine, if that is this hub's
+    /// to do.
+    pub(crate) fn spread(&self, mut message: Message, keep: bool) -> Result<Published, Fault> {
         let (delivered, kept) = if message.retain {
             let mut retained = self.retained.lock();
             message.serial = self.counters.next_serial();
             let message = Arc::new(message);
             retained.store(&message, Instant::now())?;
-            let kept = self.keeper.as_ref().map(|keeper| keeper.keep(&message));
+            let keeper = self.keeper.as_ref().filter(|_| keep);
+            let kept = keeper.map(|keeper| keeper.keep(&message));
             (self.subscribers.deliver(&message), kept)
         } else {
             message.serial = self.counters.next_serial();
@@ -338,6 +382,22 @@ impl HubInner {
                 .is_some_and(|keeper| keeper.is_pending(&topic))
             {
                 retained.forget(&topic);
+            }
+        }
+    }
+
+    /// The number of the next session.
+    pub(crate) fn next_session(&self) -> SessionId {
+        SessionId::new(self.next_session.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// Takes a session that was lost out of what it serves. For a while, calls of what nobody else serves are told to
+    /// try again.
+    pub(crate) fn lose(&self, session: SessionId, serves: impl IntoIterator<Item = ByteString>) {
+        let now = Instant::now();
+        for operation in serves {
+            if self.responders.remove(&operation, session) {
+                self.absences.add(operation, self.config.absence_grace, now);
             }
         }
     }

@@ -41,6 +41,7 @@
 
 mod absences;
 mod call;
+mod cluster;
 mod config;
 mod declaration;
 mod filter;

@@ -8,8 +8,9 @@ use switchboard_engine::Timestamp;
 use switchboard_peer::{ErrorKind, Fault};
 use tokio::time::Instant;
 
+use crate::names;
 use crate::rendering::Rendering;
-use crate::retained::record::Record;
+use crate::retained::record::{self, Record};
 use crate::session::SessionId;
 
 /// What a message weighs in a queue beside its text and payload: its own memory and its place in the queue.
@@ -88,6 +89,28 @@ impl Message {
     /// `format` names what `render` makes, which depends on the message alone.
     pub fn rendered(&self, format: &'static str, render: impl FnOnce() -> Bytes) -> Bytes {
         self.rendering.get(format, self.size(), render)
+    }
+
+    /// What was published at another hub, as it told it. `None` if that is no message.
+    pub(crate) fn from_news(
+        topic: ByteString,
+        record: &Bytes,
+        retain: bool,
+        expires_ms: Option<u64>,
+    ) -> Option<Self> {
+        names::check_topic(&topic).ok()?;
+        let record = record::decode(record)?;
+        let expires_after = expires_ms.map(Duration::from_millis);
+        let publish = Publish {
+            topic,
+            payload: record.payload,
+            headers: record.headers,
+            retain,
+            expires_after,
+        };
+        let mut message = publish.into_message(SessionId::HUB);
+        message.published = record.published.into();
+        Some(message)
     }
 
     /// Whether it is of no more use.

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use bytestring::ByteString;
 use switchboard_peer::{CallWatch, Fault, Watched};
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::call::Responder;
@@ -21,6 +22,8 @@ use crate::shards::Shards;
 pub(crate) struct Responders {
     operations: Shards<Operation>,
     meters: Arc<Meters>,
+    /// Grows with every change of what is served at this hub.
+    version: watch::Sender<u64>,
 }
 
 /// One operation, served by at least one responder.
@@ -92,6 +95,8 @@ impl Drop for Place {
 pub(crate) struct Offer {
     pub(crate) responder: Arc<dyn Responder>,
     pub(crate) declaration: Declaration,
+    /// Whether it answers at another hub.
+    pub(crate) elsewhere: bool,
 }
 
 /// The responder that gets a call.
@@ -131,12 +136,46 @@ impl Responders {
         Self {
             operations: Shards::new(),
             meters,
+            version: watch::Sender::new(0),
         }
+    }
+
+    /// Tells when it changes what is served at this hub.
+    pub(crate) fn changes(&self) -> watch::Receiver<u64> {
+        self.version.subscribe()
+    }
+
+    /// What is served at this hub by its parties, after that name, at most `count` in the order of names.
+    pub(crate) fn served_here(&self, after: &str, count: usize) -> Vec<(ByteString, Declaration)> {
+        let mut all = Vec::new();
+        for shard in self.operations.iter() {
+            let shard = shard.read();
+            let here = shard.iter().filter(|(name, _)| &***name > after);
+            all.extend(here.filter_map(|(name, operation)| Some((name.clone(), operation.said_here()?))));
+        }
+        all.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+        all.truncate(count);
+        all
     }
 
     /// Has the session's responder share the calls of the operation. One that the session had there before is
     /// replaced; the calls it has in flight stay its own.
     pub(crate) fn insert(
+        &self,
+        operation: ByteString,
+        session: SessionId,
+        offer: Offer,
+        max: usize,
+    ) -> Result<(), Crowded> {
+        let elsewhere = offer.elsewhere;
+        self.enter(operation, session, offer, max)?;
+        if !elsewhere {
+            self.version.send_modify(|version| *version += 1);
+        }
+        Ok(())
+    }
+
+    fn enter(
         &self,
         operation: ByteString,
         session: SessionId,
@@ -209,6 +248,9 @@ impl Responders {
             present.declare();
         }
         drop(shard);
+        if !station.offer.elsewhere {
+            self.version.send_modify(|version| *version += 1);
+        }
         drop(station);
         last
     }
@@ -217,13 +259,15 @@ impl Responders {
     pub(crate) fn choose(&self, operation: &str) -> Option<Chosen> {
         let shard = self.operations.of(operation).read();
         let present = shard.get(operation)?;
-        let station = present.least_loaded()?;
-        Some(Chosen {
-            responder: Arc::clone(&station.offer.responder),
-            place: Place::take(&station.gauge),
-            safe: present.declaration.safe,
-            result_type: station.offer.declaration.result_type.clone(),
-        })
+        Some(present.chosen(present.least_loaded()?))
+    }
+
+    /// The responder at this hub that gets the next call of a party of another hub.
+    pub(crate) fn choose_here(&self, operation: &str) -> Option<Chosen> {
+        let shard = self.operations.of(operation).read();
+        let present = shard.get(operation)?;
+        let burden = |station: &&Station| (station.in_flight(), station.offer.responder.load());
+        Some(present.chosen(present.here().min_by_key(burden)?))
     }
 
     /// How many operations there are.
@@ -250,6 +294,29 @@ impl Responders {
 }
 
 impl Operation {
+    fn chosen(&self, station: &Station) -> Chosen {
+        Chosen {
+            responder: Arc::clone(&station.offer.responder),
+            place: Place::take(&station.gauge),
+            safe: self.declaration.safe,
+            result_type: station.offer.declaration.result_type.clone(),
+        }
+    }
+
+    /// Those that answer at this hub, and are not its own.
+    fn here(&self) -> impl Iterator<Item = &Station> {
+        let is_here = |station: &&Station| !station.offer.elsewhere && station.session != SessionId::HUB;
+        self.stations.iter().filter(is_here)
+    }
+
+    /// What all who answer at this hub say, if anybody does.
+    fn said_here(&self) -> Option<Declaration> {
+        self.here().next()?;
+        Some(Declaration::common(
+            self.here().map(|station| &station.offer.declaration),
+        ))
+    }
+
     /// Finds out again what all responders say.
     fn declare(&mut self) {
         let all = self.stations.iter().map(|station| &station.offer.declaration);
@@ -266,9 +333,9 @@ impl Operation {
         let (before, after) = self.stations.split_at(start);
         let mut in_turn = after.iter().chain(before);
         let mut best = in_turn.next()?;
-        let (mut in_flight, mut load) = (best.in_flight(), None);
+        let (mut in_flight, mut load) = (best.burden(), None);
         for station in in_turn {
-            let candidate = station.in_flight();
+            let candidate = station.burden();
             // The load is asked for only where it decides.
             let better = candidate < in_flight
                 || candidate == in_flight && {
@@ -286,6 +353,11 @@ impl Operation {
 impl Station {
     fn in_flight(&self) -> usize {
         self.gauge.in_flight.load(Ordering::Relaxed)
+    }
+
+    /// The calls in flight; the way to another hub counts as one, so that of equals the one at hand is taken.
+    fn burden(&self) -> usize {
+        self.in_flight() + usize::from(self.offer.elsewhere)
     }
 }
 

@@ -355,7 +355,7 @@ impl Session {
         let subscriptions = std::mem::take(&mut state.subscriptions);
         let sinks = std::mem::take(&mut state.sinks);
         drop(state);
-        self.lose(serves);
+        self.hub.lose(self.core.id, serves);
         for (filter, subscribed) in &subscriptions {
             self.hub.subscribers.remove(filter, subscribed.id);
             subscribed.queue.close(Closed::Session);

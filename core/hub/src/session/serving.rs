@@ -1,12 +1,10 @@
 //! What a session serves.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytestring::ByteString;
 use switchboard_peer::{ErrorKind, Fault};
-use tokio::time::Instant;
 
 use super::Session;
 use crate::call::Responder;
@@ -42,6 +40,7 @@ impl Session {
         let offer = Offer {
             responder,
             declaration,
+            elsewhere: false,
         };
         self.offer(operation, offer).map_err(|fault| self.told(fault))
     }
@@ -91,17 +90,6 @@ impl Session {
     /// for a while, calls of what nobody else serves are told to try again.
     pub fn lose_all(&self) {
         let serves = std::mem::take(&mut self.core.state.lock().serves);
-        self.lose(serves);
-    }
-
-    pub(super) fn lose(&self, serves: HashSet<ByteString>) {
-        let now = Instant::now();
-        for operation in serves {
-            if self.hub.responders.remove(&operation, self.core.id) {
-                self.hub
-                    .absences
-                    .add(operation, self.hub.config.absence_grace, now);
-            }
-        }
+        self.hub.lose(self.core.id, serves);
     }
 }

@@ -1,0 +1,232 @@
+//! The other hubs: which there are, and what they serve.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytestring::ByteString;
+use foldhash::HashMap;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::letter::{Content, HubId, Letter, Presence, Served, ServedPage};
+use super::outgoing::ElsewhereResponder;
+use super::{Cluster, SILENCE_MAX};
+use crate::declaration::Declaration;
+use crate::hub::HubInner;
+use crate::media_type::MediaType;
+use crate::names;
+use crate::responders::Offer;
+use crate::session::SessionId;
+
+/// Most operations in one page of what is served: their names may have 4095 bytes each, and a page is one letter.
+const PAGE_OPERATIONS_MAX: usize = 128;
+
+/// The other hubs that are known.
+#[derive(Debug, Default)]
+pub(crate) struct Others(HashMap<HubId, Other>);
+
+/// One other hub.
+#[derive(Debug)]
+struct Other {
+    /// As whom it serves in the table of this hub.
+    session: SessionId,
+    /// What it serves, as far as is known, and in which version.
+    serves: BTreeMap<ByteString, Declaration>,
+    version: Option<u64>,
+    /// What it serves in a newer version, as far as it was told.
+    learning: Option<Learning>,
+    heard: Instant,
+    lost: CancellationToken,
+}
+
+#[derive(Debug)]
+struct Learning {
+    version: u64,
+    /// Where the next page begins. Others are of an older question, and left out.
+    next: String,
+    serves: BTreeMap<ByteString, Declaration>,
+}
+
+impl Others {
+    /// Fires when that hub is lost; at once if it is not known.
+    pub(super) fn lost_token(&self, hub: HubId) -> CancellationToken {
+        match self.0.get(&hub) {
+            Some(other) => other.lost.clone(),
+            None => {
+                let lost = CancellationToken::new();
+                lost.cancel();
+                lost
+            }
+        }
+    }
+}
+
+/// What is served at this hub, after that name.
+pub(super) fn page(hub: &HubInner, version: u64, after: &str) -> ServedPage {
+    let mut here = hub.responders.served_here(after, PAGE_OPERATIONS_MAX + 1);
+    let more = here.len() > PAGE_OPERATIONS_MAX;
+    here.truncate(PAGE_OPERATIONS_MAX);
+    ServedPage {
+        version,
+        after: after.to_owned(),
+        next: here.last().filter(|_| more).map(|(name, _)| name.to_string()),
+        ops: here
+            .into_iter()
+            .map(|(name, declaration)| Served {
+                op: name.to_string(),
+                safe: declaration.safe,
+                result_type: declaration.result_type.map(|known| known.to_string()),
+            })
+            .collect(),
+    }
+}
+
+impl Cluster {
+    /// A hub says that it is here, or goes.
+    pub(super) fn present(&self, hub: &HubInner, presence: &Presence, version_here: u64) {
+        if presence.hub == self.id {
+            return;
+        }
+        if presence.leaving {
+            return self.lose(hub, presence.hub);
+        }
+        let mut others = self.others.lock();
+        let is_new = !others.0.contains_key(&presence.hub);
+        let other = others.0.entry(presence.hub).or_insert_with(|| Other {
+            session: hub.next_session(),
+            serves: BTreeMap::new(),
+            version: None,
+            learning: None,
+            heard: Instant::now(),
+            lost: CancellationToken::new(),
+        });
+        other.heard = Instant::now();
+        let is_known = other.version == Some(presence.version);
+        drop(others);
+        if is_new {
+            tracing::info!(hub = %presence.hub.topic(), "another hub is here");
+            // So that it hears of this one at once.
+            self.say_presence(version_here, false);
+        }
+        if !is_known {
+            self.ask(presence.hub, String::new());
+        }
+    }
+
+    fn ask(&self, hub: HubId, after: String) {
+        let letter = Letter {
+            from: self.id,
+            content: Content::Ask { after },
+        };
+        if let Err(fault) = self.send(hub, &letter) {
+            tracing::debug!(%fault, "what is served at another hub is not known for now");
+        }
+    }
+
+    /// A hub says what it serves.
+    pub(super) fn served(self: &Arc<Self>, hub: &HubInner, from: HubId, page: ServedPage) {
+        let mut others = self.others.lock();
+        let Some(other) = others.0.get_mut(&from) else {
+            return;
+        };
+        other.heard = Instant::now();
+        if page.after.is_empty() {
+            other.learning = Some(Learning {
+                version: page.version,
+                next: String::new(),
+                serves: BTreeMap::new(),
+            });
+        }
+        let follows =
+            |learning: &&mut Learning| learning.version == page.version && learning.next == page.after;
+        let Some(learning) = other.learning.as_mut().filter(follows) else {
+            return;
+        };
+        for served in page.ops {
+            if names::check_operation(&served.op).is_ok() && !names::is_reserved_operation(&served.op) {
+                learning.serves.insert(
+                    ByteString::from(served.op),
+                    declaration(served.safe, served.result_type),
+                );
+            }
+        }
+        if let Some(next) = page.next {
+            learning.next.clone_from(&next);
+            drop(others);
+            return self.ask(from, next);
+        }
+        if let Some(learned) = other.learning.take() {
+            other.enter(self, hub, from, learned);
+        }
+    }
+
+    /// Takes hubs out that were silent for too long.
+    pub(super) fn forget_silent(&self, hub: &HubInner) {
+        let others = self.others.lock();
+        let silent = others
+            .0
+            .iter()
+            .filter(|(_, other)| other.heard.elapsed() > SILENCE_MAX);
+        let silent: Vec<_> = silent.map(|(id, _)| *id).collect();
+        drop(others);
+        for id in silent {
+            tracing::warn!(hub = %id.topic(), "another hub was silent for too long: it is taken for lost");
+            self.lose(hub, id);
+        }
+    }
+
+    fn lose(&self, hub: &HubInner, id: HubId) {
+        let Some(other) = self.others.lock().0.remove(&id) else {
+            return;
+        };
+        hub.lose(other.session, other.serves.into_keys());
+        other.lost.cancel();
+    }
+}
+
+impl Other {
+    /// Makes what it serves here what it serves there.
+    fn enter(&mut self, cluster: &Arc<Cluster>, hub: &HubInner, id: HubId, learned: Learning) {
+        for (operation, declaration) in &learned.serves {
+            if self.serves.get(operation) == Some(declaration) {
+                continue;
+            }
+            let offer = Offer {
+                responder: Arc::new(ElsewhereResponder {
+                    cluster: Arc::downgrade(cluster),
+                    hub: id,
+                    lost: self.lost.clone(),
+                }),
+                declaration: declaration.clone(),
+                elsewhere: true,
+            };
+            let max = hub.config.responders_per_operation_max;
+            if hub
+                .responders
+                .insert(operation.clone(), self.session, offer, max)
+                .is_err()
+            {
+                tracing::warn!(
+                    operation = &**operation,
+                    "too many serve this operation: another hub's are left out"
+                );
+            }
+        }
+        for operation in self
+            .serves
+            .keys()
+            .filter(|known| !learned.serves.contains_key(*known))
+        {
+            hub.responders.remove(operation, self.session);
+        }
+        self.serves = learned.serves;
+        self.version = Some(learned.version);
+    }
+}
+
+fn declaration(safe: bool, result_type: Option<String>) -> Declaration {
+    Declaration {
+        safe,
+        result_type: result_type.and_then(|text| MediaType::parse(&text).ok()),
+    }
+}

@@ -1,0 +1,202 @@
+//! Calls of this hub's parties that are answered at another hub.
+
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use switchboard_peer::{Body, ErrorKind, Fault, PartReceiver, Replier};
+use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
+
+use super::letter::{CallId, HubId, Opening, Said};
+use super::line::{Inflow, Line, Side, Speaker, WINDOW_BYTES, gather};
+use super::{Cluster, lost};
+use crate::call::{Call, Responder};
+
+/// How much longer than its deadline is waited for what the other hub says of a call: it watches over it too.
+const DEADLINE_GRACE: Duration = Duration::from_secs(1);
+
+/// What an opening may take in a letter beside its payload, at most: names and addresses.
+const OPENING_BYTES_MAX: usize = 32 * 1024;
+
+/// All who serve an operation at another hub, as one responder.
+#[derive(Debug)]
+pub(crate) struct ElsewhereResponder {
+    pub(crate) cluster: Weak<Cluster>,
+    pub(crate) hub: HubId,
+    pub(crate) lost: CancellationToken,
+}
+
+impl Responder for ElsewhereResponder {
+    fn respond(&self, call: Call, reply: Replier) {
+        let (Some(cluster), Ok(runtime)) = (self.cluster.upgrade(), Handle::try_current()) else {
+            return reply.fault(lost("the hub is going down"));
+        };
+        let id = CallId {
+            caller: cluster.id,
+            number: cluster.next_call(),
+        };
+        let line = Line::new(&cluster, self.hub, id, Side::Caller, self.lost.clone());
+        runtime.spawn(make(line, call, reply));
+    }
+}
+
+/// Where the answer goes.
+enum Answer {
+    /// Nothing was said yet.
+    Due(Replier),
+    /// It is one payload that comes in pieces.
+    Gathering(Replier, BytesMut),
+    Streaming(Inflow),
+}
+
+async fn make(mut line: Line, call: Call, reply: Replier) {
+    let given_up = reply.cancellation();
+    let deadline = call.deadline;
+    let credit = Arc::new(Semaphore::new(WINDOW_BYTES));
+    let _sending = match open(&line.speaker, call, &credit) {
+        Ok(sending) => sending,
+        Err(fault) => return reply.fault(fault),
+    };
+    let mut answer = Answer::Due(reply);
+    loop {
+        let heard = tokio::select! {
+            biased;
+            () = given_up.cancelled() => {
+                let _ = line.speaker.say(Said::Cancel);
+                return;
+            }
+            heard = line.hear() => heard,
+            () = passed(deadline) => Err(Fault::retry(Duration::ZERO, "the deadline of the call has passed")),
+        };
+        let step = match heard {
+            Ok(Said::Credit(bytes)) => {
+                credit.add_permits(bytes as usize);
+                continue;
+            }
+            Ok(said) => answer.take(said, &line.speaker),
+            Err(fault) => Step::Ended(Some((answer, fault))),
+        };
+        match step {
+            Step::On(next) => answer = next,
+            Step::Ended(None) => return,
+            Step::Ended(Some((answer, fault))) => {
+                let _ = line.speaker.say(Said::Cancel);
+                return answer.fail(fault);
+            }
+        }
+    }
+}
+
+async fn passed(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline + DEADLINE_GRACE).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Begins the call. What sends its body, if that does not fit into the first letter.
+fn open(
+    speaker: &Arc<Speaker>,
+    call: Call,
+    credit: &Arc<Semaphore>,
+) -> Result<Option<AbortOnDropHandle<()>>, Fault> {
+    let (payload, rest, stream) = in_letter(speaker, call.body);
+    let opening = Opening {
+        op: call.operation.to_string(),
+        account: call.caller.info.account.as_str().to_owned(),
+        door: call.caller.info.door.to_string(),
+        address: call.caller.info.address.clone(),
+        deadline_ms: call.deadline.map(|deadline| {
+            let left = deadline.saturating_duration_since(Instant::now());
+            u64::try_from(left.as_millis()).unwrap_or(u64::MAX)
+        }),
+        content_type: call.content_type.map(|known| known.to_string()),
+        stream,
+    };
+    speaker.say(Said::Open(opening, payload))?;
+    let sending = |parts| tokio::spawn(Arc::clone(speaker).say_parts(parts, Arc::clone(credit)));
+    Ok(rest.map(|parts| AbortOnDropHandle::new(sending(parts))))
+}
+
+/// What goes with the first letter, what follows it, and whether that is a stream for who answers, too.
+fn in_letter(speaker: &Speaker, body: Body) -> (Option<Bytes>, Option<PartReceiver>, bool) {
+    match body {
+        Body::Single(payload) if speaker.fits(payload.len(), OPENING_BYTES_MAX) => {
+            (Some(payload), None, false)
+        }
+        single @ Body::Single(_) => (None, Some(single.into_parts()), false),
+        Body::Stream(parts) => (None, Some(parts), true),
+    }
+}
+
+enum Step {
+    On(Answer),
+    /// With what is still to be told the caller.
+    Ended(Option<(Answer, Fault)>),
+}
+
+impl Answer {
+    fn take(self, said: Said, speaker: &Arc<Speaker>) -> Step {
+        match (self, said) {
+            (Self::Due(reply), Said::Result(payload)) => {
+                reply.result(payload);
+                Step::Ended(None)
+            }
+            (Self::Due(reply), Said::Fault(fault)) | (Self::Gathering(reply, _), Said::Fault(fault)) => {
+                reply.fault(fault);
+                Step::Ended(None)
+            }
+            (Self::Due(reply), Said::Stream { whole: true }) => {
+                Step::On(Self::Gathering(reply, BytesMut::new()))
+            }
+            (Self::Due(reply), Said::Stream { whole: false }) => {
+                let says = Arc::clone(speaker);
+                let give_up = move || drop(says.say(Said::Cancel));
+                Step::On(Self::Streaming(Inflow::new(speaker, reply.stream(), give_up)))
+            }
+            (Self::Gathering(reply, mut whole), Said::Piece { bytes, .. }) => {
+                let taken =
+                    gather(&mut whole, &bytes).and_then(|()| speaker.say(Said::Credit(bytes.len() as u32)));
+                let answer = Self::Gathering(reply, whole);
+                match taken {
+                    Ok(()) => Step::On(answer),
+                    Err(fault) => Step::Ended(Some((answer, fault))),
+                }
+            }
+            (Self::Gathering(reply, whole), Said::End) => {
+                reply.result(whole.freeze());
+                Step::Ended(None)
+            }
+            (Self::Streaming(mut inflow), Said::Piece { bytes, last }) => match inflow.piece(bytes, last) {
+                Ok(()) => Step::On(Self::Streaming(inflow)),
+                Err(fault) => Step::Ended(Some((Self::Streaming(inflow), fault))),
+            },
+            (Self::Streaming(inflow), Said::End) => {
+                inflow.finish();
+                Step::Ended(None)
+            }
+            (Self::Streaming(inflow), Said::Fault(fault)) => {
+                inflow.fail(fault);
+                Step::Ended(None)
+            }
+            (answer, _) => Step::Ended(Some((
+                answer,
+                Fault::error(
+                    ErrorKind::Failed,
+                    "another hub said what makes no sense: is it of another version?",
+                ),
+            ))),
+        }
+    }
+
+    fn fail(self, fault: Fault) {
+        match self {
+            Self::Due(reply) | Self::Gathering(reply, _) => reply.fault(fault),
+            Self::Streaming(inflow) => inflow.fail(fault),
+        }
+    }
+}

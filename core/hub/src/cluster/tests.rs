@@ -1,0 +1,415 @@
+use std::time::Duration;
+
+use switchboard_engine::bus::{Bus, BusMessage};
+use switchboard_engine::{Answer, Blobs, Health, Keys, Queues};
+use switchboard_peer::{Body, ErrorKind, Replier, Reply, parts};
+use tokio_util::sync::CancellationToken;
+
+use super::*;
+use crate::call::Call;
+use crate::config::HubConfig;
+use crate::declaration::Declaration;
+use crate::filter::Filter;
+use crate::hub::Hub;
+use crate::message::Publish;
+use crate::names::Account;
+use crate::policy::Policy;
+use crate::session::{Session, SessionInfo};
+
+/// An engine that is shared, and has a bus and nothing else.
+#[derive(Debug, Default)]
+struct BusOnly {
+    subscriptions: Mutex<Vec<(Filter, mpsc::UnboundedSender<BusEvent>)>>,
+    /// Topics of letters that are lost from now on.
+    cut: Mutex<Vec<String>>,
+    payload_bytes_max: usize,
+}
+
+impl Engine for BusOnly {
+    fn description(&self) -> String {
+        "a bus".to_owned()
+    }
+    fn is_shared(&self) -> bool {
+        true
+    }
+    fn health(&self) -> Health {
+        Health::Ready
+    }
+    fn bus(&self) -> &dyn Bus {
+        self
+    }
+    fn keys(&self) -> &dyn Keys {
+        unreachable!("no test here uses keys")
+    }
+    fn queues(&self) -> &dyn Queues {
+        unreachable!("no test here uses queues")
+    }
+    fn blobs(&self) -> &dyn Blobs {
+        unreachable!("no test here uses blobs")
+    }
+    fn flush(&self) -> Answer<()> {
+        Answer::ok(())
+    }
+    fn close(&self) -> Answer<()> {
+        self.subscriptions.lock().clear();
+        Answer::ok(())
+    }
+}
+
+impl Bus for BusOnly {
+    fn payload_bytes_max(&self) -> usize {
+        self.payload_bytes_max
+    }
+
+    fn publish(&self, topic: ByteString, payload: Bytes) -> Result<()> {
+        assert!(payload.len() <= self.payload_bytes_max, "{} bytes", payload.len());
+        if self.cut.lock().iter().any(|cut| *cut == *topic) {
+            return Ok(());
+        }
+        for (filter, subscriber) in &*self.subscriptions.lock() {
+            if filter.matches(&topic) {
+                let message = BusMessage {
+                    topic: topic.clone(),
+                    payload: payload.clone(),
+                    reply_to: None,
+                };
+                let _ = subscriber.send(BusEvent::Message(message));
+            }
+        }
+        Ok(())
+    }
+
+    fn subscribe(&self, filter: ByteString, _: Option<ByteString>) -> Answer<BusSubscription> {
+        let (sender, mut receiver) = mpsc::unbounded_channel();
+        self.subscriptions
+            .lock()
+            .push((Filter::parse(&filter).unwrap(), sender));
+        Answer::ok(futures_util::stream::poll_fn(move |context| receiver.poll_recv(context)).boxed())
+    }
+
+    fn request(&self, _: ByteString, _: Bytes, _: Duration) -> Answer<Bytes> {
+        unreachable!("no test here makes requests")
+    }
+}
+
+/// Some hubs that know of each other.
+async fn hubs<const COUNT: usize>(payload_bytes_max: usize) -> (Arc<BusOnly>, [Hub; COUNT]) {
+    let bus = Arc::new(BusOnly {
+        payload_bytes_max,
+        ..BusOnly::default()
+    });
+    let engine: Arc<dyn Engine> = Arc::clone(&bus) as _;
+    let mut hubs = Vec::new();
+    for _ in 0..COUNT {
+        hubs.push(Hub::joined(HubConfig::default(), &engine).await.unwrap());
+    }
+    (bus, hubs.try_into().unwrap())
+}
+
+fn session(hub: &Hub) -> Session {
+    let info = SessionInfo {
+        door: "test".into(),
+        address: "127.0.0.1:5".to_owned(),
+        account: Account::guest(),
+        client: None,
+    };
+    hub.open(info).unwrap()
+}
+
+/// Waits until so many serve an operation, as a hub sees it.
+async fn until_served(session: &Session, operation: &str, responders: usize) {
+    let served = || {
+        let page = session.ops(&crate::operations::PageRequest::default());
+        page.ops
+            .iter()
+            .find(|known| known.op == operation)
+            .map_or(0, |known| known.responders)
+    };
+    while served() != responders {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}
+
+fn call(session: &Session, operation: &str, body: Body) -> switchboard_peer::ReplyFuture {
+    let (reply, answer) = Replier::pair(64 * 1024);
+    session.call(ByteString::from(operation), body, None, reply);
+    answer
+}
+
+/// Serves an operation by an async function.
+fn serve<F: Future<Output = ()> + Send + 'static>(
+    session: &Session,
+    operation: &str,
+    answer: impl Fn(Call, Replier) -> F + Send + Sync + 'static,
+) {
+    let responder = move |call: Call, reply: Replier| drop(tokio::spawn(answer(call, reply)));
+    session.serve(operation, Arc::new(responder)).unwrap();
+}
+
+/// Answers with what came, in the same shape.
+async fn echo(call: Call, reply: Replier) {
+    match call.body {
+        Body::Single(payload) => reply.result(payload),
+        Body::Stream(mut body) => {
+            let mut result = reply.stream();
+            while let Some(Ok(part)) = body.next().await {
+                if result.send(part).await.is_err() {
+                    return;
+                }
+            }
+            result.finish();
+        }
+    }
+}
+
+const LETTER_BYTES: usize = 1024 * 1024;
+
+#[tokio::test(start_paused = true)]
+async fn what_is_served_at_one_hub_is_called_through_another() {
+    let (_, [one, other]) = hubs(LETTER_BYTES).await;
+    let (server, caller) = (session(&one), session(&other));
+    let safe = Declaration {
+        safe: true,
+        ..Declaration::default()
+    };
+    let who = |call: Call, reply: Replier| {
+        let info = call.caller.info;
+        reply.result(format!("{} {} {}", info.account, info.door, info.address));
+    };
+    server.serve_declared("who", Arc::new(who), safe).unwrap();
+    until_served(&caller, "who", 1).await;
+    let answer = call(&caller, "who", Body::Single(Bytes::new())).await.unwrap();
+    assert_eq!(answer.collect(100).await.unwrap(), "guest test 127.0.0.1:5");
+    assert!(caller.find("who".into()).unwrap().is_safe());
+
+    server.unserve("who");
+    until_served(&caller, "who", 0).await;
+    assert_eq!(
+        call(&caller, "who", Body::Single(Bytes::new()))
+            .await
+            .unwrap_err(),
+        Fault::unknown_operation("who")
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn payloads_and_streams_of_any_size_pass_between_hubs() {
+    // Letters of 3 KB: much takes many pieces.
+    let (_, [one, other]) = hubs(40 * 1024).await;
+    let (server, caller) = (session(&one), session(&other));
+    serve(&server, "echo", echo);
+    until_served(&caller, "echo", 1).await;
+    for size in [0, 1, 10_000, 3_000_000] {
+        let payload = Bytes::from(vec![7; size]);
+        let answer = call(&caller, "echo", Body::Single(payload.clone()))
+            .await
+            .unwrap();
+        assert!(matches!(answer, Reply::Single(_)), "{size}");
+        assert_eq!(answer.collect(size).await.unwrap(), payload, "{size}");
+    }
+    let (mut body, receiver) = parts(1000);
+    let answer = call(&caller, "echo", Body::Stream(receiver));
+    let sent: Vec<Bytes> = (0_u32..40)
+        .map(|part| vec![part as u8; 1 + part as usize * 20_000].into())
+        .collect();
+    let sending = tokio::spawn({
+        let sent = sent.clone();
+        async move {
+            for part in sent {
+                body.send(part).await.unwrap();
+            }
+            body.finish();
+        }
+    });
+    let mut result = answer.await.unwrap().into_parts();
+    let mut heard = Vec::new();
+    while let Some(part) = result.next().await {
+        heard.push(part.unwrap());
+    }
+    sending.await.unwrap();
+    assert_eq!(heard, sent, "the parts keep their bounds");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reader_that_is_slow_holds_the_responder_back() {
+    let (_, [one, other]) = hubs(LETTER_BYTES).await;
+    let (server, caller) = (session(&one), session(&other));
+    let said = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let counts = Arc::clone(&said);
+    serve(&server, "flood", move |_, reply| {
+        let said = Arc::clone(&counts);
+        async move {
+            let mut result = reply.stream();
+            while result.send(vec![1; 10_000]).await.is_ok() {
+                said.fetch_add(10_000, Ordering::Relaxed);
+            }
+        }
+    });
+    until_served(&caller, "flood", 1).await;
+    let answer = call(&caller, "flood", Body::Single(Bytes::new())).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    let unread = said.load(Ordering::Relaxed);
+    assert!((100_000..2_000_000).contains(&unread), "{unread}");
+    // And when nobody reads any more, it ends.
+    drop(answer);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let then = said.load(Ordering::Relaxed);
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(said.load(Ordering::Relaxed), then);
+}
+
+#[tokio::test(start_paused = true)]
+async fn faults_and_cancellation_pass_between_hubs() {
+    let (_, [one, other]) = hubs(LETTER_BYTES).await;
+    let (server, caller) = (session(&one), session(&other));
+    let faults = [
+        Fault::error(ErrorKind::Conflict, "no"),
+        Fault::retry(Duration::from_millis(1234), "later"),
+    ];
+    for (operation, fault) in ["error", "retry"].into_iter().zip(faults.clone()) {
+        let answer = move |_: Call, reply: Replier| reply.fault(fault.clone());
+        server.serve(operation, Arc::new(answer)).unwrap();
+    }
+    let given_up = CancellationToken::new();
+    let fires = given_up.clone();
+    serve(&server, "slow", move |_, reply| {
+        let fires = fires.clone();
+        async move {
+            reply.cancellation().cancelled().await;
+            fires.cancel();
+        }
+    });
+    until_served(&caller, "slow", 1).await;
+    for (operation, fault) in ["error", "retry"].into_iter().zip(faults) {
+        assert_eq!(
+            call(&caller, operation, Body::Single(Bytes::new()))
+                .await
+                .unwrap_err(),
+            fault
+        );
+    }
+    let answer = call(&caller, "slow", Body::Single(Bytes::new()));
+    tokio::time::sleep(Duration::from_millis(10)).await;
+    assert!(!given_up.is_cancelled());
+    drop(answer);
+    given_up.cancelled().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hub_that_is_silent_costs_its_callers_a_retry() {
+    let (bus, [one, other]) = hubs(LETTER_BYTES).await;
+    let (server, caller) = (session(&one), session(&other));
+    serve(&server, "never", |_, reply| async move {
+        std::future::pending::<()>().await;
+        drop(reply);
+    });
+    until_served(&caller, "never", 1).await;
+    let answer = call(&caller, "never", Body::Single(Bytes::new()));
+    tokio::time::sleep(Duration::from_millis(10)).await;
+    let begun = tokio::time::Instant::now();
+    bus.cut.lock().extend(["hubs".to_owned()]);
+    assert!(answer.await.unwrap_err().is_retry());
+    assert!(begun.elapsed() >= SILENCE_MAX - Duration::from_secs(1));
+    // For a while it is missed, then unknown; and when it is heard again, it is back.
+    assert!(
+        call(&caller, "never", Body::Single(Bytes::new()))
+            .await
+            .unwrap_err()
+            .is_retry()
+    );
+    bus.cut.lock().clear();
+    until_served(&caller, "never", 1).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_letter_that_was_lost_is_noticed() {
+    let (bus, [one, other]) = hubs(LETTER_BYTES).await;
+    let (server, caller) = (session(&one), session(&other));
+    serve(&server, "echo", echo);
+    until_served(&caller, "echo", 1).await;
+    let (mut body, receiver) = parts(1000);
+    let answer = call(&caller, "echo", Body::Stream(receiver));
+    let mut result = answer.await.unwrap().into_parts();
+    body.send("one").await.unwrap();
+    assert_eq!(result.next().await.unwrap().unwrap(), "one");
+    bus.cut.lock().push(HubId(one.epoch()).topic().to_string());
+    body.send("two").await.unwrap();
+    tokio::time::sleep(Duration::from_millis(10)).await;
+    bus.cut.lock().clear();
+    body.send("three").await.unwrap();
+    // The responder's hub sees the gap and gives the call up, so the result does not end as if it were whole.
+    let end = tokio::time::timeout(Duration::from_secs(60), result.next()).await;
+    assert!(matches!(end, Ok(Some(Err(fault))) if fault.is_retry()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hub_that_leaves_is_not_waited_for() {
+    let (_, [one, other]) = hubs(LETTER_BYTES).await;
+    let (server, caller) = (session(&one), session(&other));
+    serve(&server, "echo", echo);
+    until_served(&caller, "echo", 1).await;
+    let begun = tokio::time::Instant::now();
+    one.inner().cluster.get().unwrap().leave();
+    until_served(&caller, "echo", 0).await;
+    assert!(begun.elapsed() < Duration::from_millis(500));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_published_at_one_hub_reaches_all_once() {
+    let (_, hubs) = hubs::<3>(LETTER_BYTES).await;
+    let mut readers = Vec::new();
+    for hub in &hubs {
+        let session = session(hub);
+        let (sink, deliveries) = session.sink(Policy::DropOldest);
+        session.subscribe("home/#", &sink).unwrap();
+        readers.push((session, deliveries));
+    }
+    let publisher = session(&hubs[0]);
+    for number in 0..100 {
+        let publish = Publish::new("home/lamp", number.to_string()).header("n", "v");
+        publisher.publish(publish).await.unwrap();
+    }
+    for (_, deliveries) in &mut readers {
+        for number in 0..100 {
+            let delivery = deliveries.recv().await.unwrap();
+            assert_eq!(delivery.message.payload, number.to_string());
+            assert_eq!(delivery.message.headers, [("n".into(), "v".into())]);
+        }
+        let more = tokio::time::timeout(Duration::from_secs(10), deliveries.recv()).await;
+        assert!(more.is_err(), "nothing comes twice");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_equals_the_responder_at_hand_is_taken_and_loads_are_shared() {
+    let (_, [one, other]) = hubs(LETTER_BYTES).await;
+    let (here, there) = (session(&one), session(&other));
+    for (session, name) in [(&here, "here"), (&there, "there")] {
+        serve(session, "who", move |_, reply| async move {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            reply.result(name);
+        });
+    }
+    until_served(&here, "who", 2).await;
+    let first = call(&here, "who", Body::Single(Bytes::new()));
+    let second = call(&here, "who", Body::Single(Bytes::new()));
+    let third = call(&here, "who", Body::Single(Bytes::new()));
+    let mut answers = Vec::new();
+    for answer in [first, second, third] {
+        answers.push(answer.await.unwrap().collect(10).await.unwrap());
+    }
+    answers.sort();
+    assert!(answers == ["here", "here", "there"], "{answers:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn many_operations_are_told_in_pages() {
+    let (_, [one, other]) = hubs(LETTER_BYTES).await;
+    let (server, caller) = (session(&one), session(&other));
+    for number in 0..300 {
+        serve(&server, &format!("op{number:03}"), echo);
+    }
+    for number in [0, 127, 128, 129, 299] {
+        until_served(&caller, &format!("op{number:03}"), 1).await;
+    }
+}
