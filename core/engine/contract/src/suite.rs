@@ -8,7 +8,7 @@ use futures_util::future::LocalBoxFuture;
 use crate::TestBed;
 
 /// Longest run of one property: over that it hangs.
-const PROPERTY_TIME_MAX: Duration = Duration::from_secs(180);
+const PROPERTY_TIME_MAX: Duration = Duration::from_secs(300);
 
 /// One property, for harnesses of one's own.
 #[derive(Clone, Copy)]

@@ -8,8 +8,12 @@ use super::follower::{Follower, skip_current};
 use crate::TestBed;
 use crate::tools::{in_the_end, key, next, nothing, soon};
 
-/// More changes than any engine keeps for a reader who does not read.
+/// More changes than any engine keeps for a reader who does not read, with values of so many bytes: 30 MB in all.
 const CHANGES_MANY: usize = 30_000;
+const CHANGED_BYTES: usize = 1_000;
+
+/// How many of them are one batch, so that they take no time to speak of.
+const CHANGES_AT_ONCE: usize = 100;
 
 /// A watch of everything brings what there is, in the order of keys, then says so, then what changes, in the order of
 /// revisions.
@@ -150,14 +154,23 @@ pub async fn a_watch_that_was_not_read_tells_the_last_of_every_key(bed: &mut dyn
     let mut follower = Follower::start(&store, "", WatchFrom::Everything).await;
     store.put("comes early", "1").await;
     store.delete("goes early").await;
-    // As many as a generated property has cases by a thousand: an engine that is slow gets fewer.
-    let changes = CHANGES_MANY.min(bed.abilities().cases as usize * 1_000);
-    for number in 0..changes {
-        let name = format!("key {:02}", number % 40);
-        match number % 7 {
-            3 => store.write(&name, Write::delete()).await,
-            _ => store.write(&name, Write::put(number.to_string())).await,
+    let changes = (0..CHANGES_MANY).map(|number| {
+        let write = match number % 7 {
+            3 => Write::delete(),
+            _ => Write::put(format!("{number:0CHANGED_BYTES$}")),
         };
+        (key(format!("key {:02}", number % 40)), write)
+    });
+    if bed.abilities().batches {
+        let changes: Vec<_> = changes.collect();
+        for some in changes.chunks(CHANGES_AT_ONCE) {
+            store.try_batch(some.to_vec()).await.expect("writing a batch");
+        }
+    } else {
+        // One by one, an engine that is slow gets fewer.
+        for (name, write) in changes.take(bed.abilities().cases as usize * 1_000) {
+            store.write(name, write).await;
+        }
     }
     store.put("last", "1").await;
     follower.until_told(&store).await;
