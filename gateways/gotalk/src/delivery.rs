@@ -65,11 +65,17 @@ impl Delivering {
         } else {
             BATCH_MAX
         };
-        let mut batch = Vec::new();
+        let (mut batch, mut last_serial) = (Vec::new(), None);
         loop {
             self.room(deliveries).await?;
             deliveries.recv_many(&mut batch, most).await?;
             for delivery in batch.drain(..) {
+                // A notification does not say which filter it is for: of copies for several, one is enough.
+                let serial = Some(delivery.message.serial);
+                if serial == last_serial && !delivery.retained {
+                    continue;
+                }
+                last_serial = serial;
                 self.room(deliveries).await?;
                 self.send(&delivery)?;
             }
