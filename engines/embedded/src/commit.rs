@@ -58,6 +58,9 @@ pub(crate) trait Source: fmt::Debug + Send + Sync {
     /// What the last `collect` gave is in the store: reads find it there.
     fn stored(&self) {}
 
+    /// The last [`Self::collect`] is next: nothing may be changed any more.
+    fn close(&self) {}
+
     /// Called now and then between two rounds, for what is due by the clock, and after every round. It must not wait.
     /// Tells whether anything will become due, so that the next call must not be long.
     fn tick(&self) -> bool {
@@ -167,6 +170,18 @@ impl Committer {
             gate::FULL => Ok(Admission::Wait),
             _ => Err(self.refusal()),
         }
+    }
+
+    /// Whether the engine was closed.
+    #[inline]
+    pub(crate) fn is_closed(&self) -> bool {
+        self.gate.load(Ordering::Acquire) == gate::CLOSED
+    }
+
+    /// From now on nothing is admitted. The thread is stopped after that, by [`Rounds::stop`].
+    pub(crate) fn refuse(&self) {
+        self.shut(gate::CLOSED);
+        self.room.notify_waiters();
     }
 
     /// Waits until a change may be made.

@@ -24,7 +24,7 @@ mod record;
 mod tests;
 
 pub(crate) use batch::Batch;
-pub(crate) use fjall::{FjallStore, Found};
+pub(crate) use fjall::{FjallOptions, FjallStore};
 pub(crate) use memory::MemoryStore;
 
 /// What a record belongs to. One byte before each key, so that all spaces share one tree of the store: a crash can
@@ -116,6 +116,9 @@ pub(crate) trait Store: fmt::Debug + Send + Sync {
 
     /// Writes what is in memory in the form that is fastest to open. What was written is safe without it.
     fn settle(&self) -> StoreResult<()>;
+
+    /// Lets go of the files, when those who read have finished. What is asked for afterwards fails. Idempotent.
+    fn close(&self) {}
 }
 
 /// Records at one moment.

@@ -58,12 +58,12 @@ impl Rounds {
         let Some(thread) = self.thread.take() else {
             return Ok(());
         };
-        self.committer.shut(gate::CLOSED);
+        self.committer.refuse();
         self.committer.pending.store(true, Ordering::Release);
         self.committer.unpark();
-        thread
-            .join()
-            .unwrap_or_else(|_| Err(EngineError::Failed("the commit thread has failed".to_owned())))
+        let outcome = thread.join();
+        self.committer.store.close();
+        outcome.unwrap_or_else(|_| Err(EngineError::Failed("the commit thread has failed".to_owned())))
     }
 }
 
@@ -95,12 +95,13 @@ struct GivenUp(String);
 impl Run {
     fn run(mut self) -> Result<()> {
         let outcome = catch_unwind(AssertUnwindSafe(|| {
-            while !self.is_closed() {
+            while !self.committer.is_closed() {
                 self.rest();
                 self.gather();
                 self.round()?;
             }
-            // Again, for what was changed while the gate was closed.
+            // Again, for what was changed while the gate was being closed.
+            self.sources.iter().for_each(|source| source.close());
             self.round()?;
             self.finish()
         }));
@@ -116,10 +117,6 @@ impl Run {
         self.refuse_all();
         self.committer.room.notify_waiters();
         outcome
-    }
-
-    fn is_closed(&self) -> bool {
-        self.committer.gate.load(Ordering::Acquire) == gate::CLOSED
     }
 
     /// Waits for something to do: a change, a sync, a moment that sources wait for.
@@ -160,7 +157,7 @@ impl Run {
             return;
         }
         let started = Instant::now();
-        while !self.committer.urgent.load(Ordering::Acquire) && !self.is_closed() {
+        while !self.committer.urgent.load(Ordering::Acquire) && !self.committer.is_closed() {
             match GATHER_TIME.checked_sub(started.elapsed()) {
                 Some(time) if !time.is_zero() => thread::park_timeout(time),
                 _ => return,
@@ -247,7 +244,7 @@ impl Run {
             has_failed = true;
             self.report(error.to_string());
             self.refuse_all();
-            if self.is_closed() {
+            if self.committer.is_closed() {
                 return Err(GivenUp(error.to_string()));
             }
             thread::park_timeout(MEND_INTERVAL);

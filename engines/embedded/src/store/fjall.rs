@@ -49,7 +49,10 @@ const WORKERS: usize = 2;
 /// How long [`Store::mend`] and [`Store::settle`] wait for a table to be written.
 const SETTLE_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// How often they look whether it is.
+/// How long [`Store::close`] waits for readers: none reads more than a page at once.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How often they look whether it is so.
 const SETTLE_POLL: Duration = Duration::from_millis(5);
 
 /// How to open the store.
@@ -86,11 +89,6 @@ struct Open {
 }
 
 impl FjallStore {
-    /// Whether a store is in that directory, whatever its state.
-    pub(crate) fn exists(path: &Path) -> bool {
-        path.join(VERSION_FILE).exists() || TREE_MANIFESTS.iter().any(|name| path.join(name).exists())
-    }
-
     /// Creates a store in a directory that has none.
     pub(crate) fn create(path: &Path, options: FjallOptions) -> StoreResult<Self> {
         let open = guarded(|| Open::new(path, options))?;
@@ -116,10 +114,9 @@ impl FjallStore {
     }
 
     fn opened(&self) -> StoreResult<Arc<Open>> {
-        self.open
-            .read()
-            .clone()
-            .ok_or_else(|| StoreError::Disk("the store is being opened again after an error".to_owned()))
+        self.open.read().clone().ok_or_else(|| {
+            StoreError::Disk("the store is closed, or is being opened again after an error".to_owned())
+        })
     }
 }
 
@@ -182,6 +179,21 @@ impl Store for FjallStore {
     fn settle(&self) -> StoreResult<()> {
         let open = self.opened()?;
         guarded(|| open.settle())
+    }
+
+    fn close(&self) {
+        let Some(mut open) = self.open.write().take() else {
+            return;
+        };
+        let started = Instant::now();
+        while let Err(shared) = Arc::try_unwrap(open).map(drop) {
+            if started.elapsed() > CLOSE_TIMEOUT {
+                tracing::warn!("a reader holds on to the store, which closes when it has finished");
+                return;
+            }
+            open = shared;
+            std::thread::sleep(SETTLE_POLL);
+        }
     }
 }
 

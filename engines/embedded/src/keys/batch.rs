@@ -1,0 +1,227 @@
+//! Changing several keys in one step.
+//!
+//! All lanes of the batch are locked, in their order, from deciding to publishing: so nothing comes in between, the
+//! commit thread takes all of it or nothing, and readers wait out the moment of publishing (see
+//! [`lane`](super::lane)).
+
+use std::sync::Arc;
+
+use foldhash::{HashMap, HashMapExt};
+use switchboard_engine::keys::{BATCH_WRITES_MAX, BatchOutcome, Decision, Entry, Revision, Write};
+use switchboard_engine::{Answer, Bucket, EngineError, Key, Result};
+
+use super::buckets::BucketState;
+use super::memory::{self, Loaded};
+use super::read::{Locked, TRIES, lane_of, lock_lanes, too_little_memory};
+use super::ring::Ring;
+use super::slot::{Content, Name, Slot};
+use super::write::{Attempt, Publication};
+use super::{Shared, closed};
+use crate::commit::Admission;
+
+type Writes = Vec<(Key, Write)>;
+
+/// Changes several keys, or none.
+pub(super) fn batch(shared: &Arc<Shared>, bucket: &Bucket, writes: Writes) -> Answer<BatchOutcome> {
+    if writes.len() > BATCH_WRITES_MAX {
+        return Answer::err(EngineError::TooLarge(format!(
+            "the batch has {} writes: at most {BATCH_WRITES_MAX} are possible",
+            writes.len()
+        )));
+    }
+    match shared.committer.admit() {
+        Ok(Admission::Yes) => {}
+        Ok(Admission::Wait) => return batch_later(shared, bucket, writes),
+        Err(error) => return Answer::err(error),
+    }
+    match attempt(
+        shared,
+        &shared.buckets.find_or_create(bucket),
+        writes,
+        &Loaded::default(),
+    ) {
+        Attempt::Done(outcome) => acknowledge(shared, outcome),
+        Attempt::Again(writes) => batch_later(shared, bucket, writes),
+    }
+}
+
+fn acknowledge(shared: &Arc<Shared>, outcome: Result<BatchOutcome>) -> Answer<BatchOutcome> {
+    match outcome {
+        Ok(done @ BatchOutcome::Done(_)) => shared.committer.acknowledge(done),
+        outcome => Answer::now(outcome),
+    }
+}
+
+#[cold]
+fn batch_later(shared: &Arc<Shared>, bucket: &Bucket, mut writes: Writes) -> Answer<BatchOutcome> {
+    let (shared, name) = (Arc::clone(shared), bucket.clone());
+    Answer::later(async move {
+        let mut loaded = Loaded::default();
+        for _ in 0..TRIES {
+            shared.committer.room().await?;
+            let bucket = shared.buckets.find_or_create(&name);
+            match attempt(&shared, &bucket, writes, &loaded) {
+                Attempt::Done(outcome) => return acknowledge(&shared, outcome).await,
+                Attempt::Again(again) => writes = again,
+            }
+            let keys = writes.iter().map(|(key, _)| key.clone()).collect();
+            loaded = memory::load(&shared, &name, keys).await?;
+        }
+        Err(too_little_memory())
+    })
+}
+
+/// Changes several keys, if they are in memory or were loaded.
+fn attempt(
+    shared: &Shared,
+    bucket: &Arc<BucketState>,
+    writes: Writes,
+    loaded: &Loaded,
+) -> Attempt<BatchOutcome, Writes> {
+    let keys: Vec<Key> = writes.iter().map(|(key, _)| key.clone()).collect();
+    let names: Vec<Name<'_>> = keys
+        .iter()
+        .map(|key| Name::new(bucket.id, key.as_bytes()))
+        .collect();
+    let mut locked = lock_lanes(shared, &names);
+    if locked.iter().any(|(_, state)| state.is_closed) {
+        return Attempt::Done(Err(closed()));
+    }
+    if bucket.is_retired() {
+        return Attempt::Again(writes);
+    }
+    let mut cold: Vec<Option<&Slot>> = Vec::with_capacity(keys.len());
+    for (key, name) in keys.iter().zip(&names) {
+        let is_hot = shared.lane(name).peek(name, |_| ()).is_some();
+        let was_loaded = || loaded.get(key)?.slot(lane_of(&locked, shared.lane_index(name))?);
+        let slot = if is_hot { None } else { was_loaded() };
+        if !is_hot && slot.is_none() && !shared.is_complete() {
+            return Attempt::Again(writes);
+        }
+        cold.push(slot);
+    }
+    let changes = &bucket.changes;
+    let mut ring = changes.is_watched().then(|| changes.lock());
+    let first = bucket.next_revisions(writes.len() as u64);
+    let decided = match decide(shared, &names, &cold, writes, first) {
+        Ok(Ok(decided)) => decided,
+        Ok(Err(unmet)) => return Attempt::Done(Ok(unmet)),
+        Err(error) => return Attempt::Done(Err(error)),
+    };
+    let decided_of = names.iter().zip(&cold).zip(&decided);
+    let changes = decided_of.filter(|(_, one)| one.is_change);
+    let changes = changes.map(|((name, cold), one)| (name, *cold, one));
+    publish(shared, bucket, changes, &mut locked, ring.as_deref_mut());
+    drop(ring);
+    let counts: Vec<_> = locked.iter_mut().map(|(_, state)| state.take_counts()).collect();
+    drop(locked);
+    for counts in counts {
+        shared.tell(bucket, counts);
+    }
+    let outcomes = decided.into_iter().map(|one| (one.before, one.after));
+    Attempt::Done(Ok(BatchOutcome::Done(outcomes.collect())))
+}
+
+/// What a write of a batch comes to.
+struct Decided {
+    before: Option<Entry>,
+    after: Option<Entry>,
+    is_change: bool,
+    revision: Revision,
+}
+
+/// What all writes come to, or which of them is not met. The write at index `i` has the revision `first + i`.
+fn decide(
+    shared: &Shared,
+    names: &[Name<'_>],
+    cold: &[Option<&Slot>],
+    writes: Writes,
+    first: Revision,
+) -> Result<Result<Vec<Decided>, BatchOutcome>> {
+    let now = shared.now();
+    let mut decided: Vec<Decided> = Vec::with_capacity(writes.len());
+    // The last write of the batch to each key.
+    let mut latest: HashMap<&[u8], usize> = HashMap::with_capacity(writes.len());
+    for (index, (((_, write), name), cold)) in writes.into_iter().zip(names).zip(cold).enumerate() {
+        let earlier = latest.get(name.key).and_then(|earlier| decided.get(*earlier));
+        let before = match earlier {
+            Some(earlier) => earlier.after.clone(),
+            None => match cold {
+                Some(slot) => slot.entry(|| now),
+                None => shared.lane(name).peek(name, |slot| slot.entry(|| now)).flatten(),
+            },
+        };
+        let revision = Revision(first.0 + index as u64);
+        let (is_change, after) = match write.decide(before.as_ref(), || now)? {
+            Decision::Unmet => {
+                return Ok(Err(BatchOutcome::Unmet {
+                    index,
+                    current: before,
+                }));
+            }
+            Decision::Nothing => (false, None),
+            Decision::Delete => (true, None),
+            Decision::Set {
+                value,
+                created,
+                expires,
+            } => {
+                let after = Entry {
+                    value,
+                    revision,
+                    created,
+                    expires,
+                };
+                (true, Some(after))
+            }
+        };
+        latest.insert(name.key, index);
+        decided.push(Decided {
+            before,
+            after,
+            is_change,
+            revision,
+        });
+    }
+    Ok(Ok(decided))
+}
+
+fn publish<'a>(
+    shared: &Shared,
+    bucket: &Arc<BucketState>,
+    changes: impl Iterator<Item = (&'a Name<'a>, Option<&'a Slot>, &'a Decided)>,
+    locked: &mut Locked<'_>,
+    mut ring: Option<&mut Ring>,
+) {
+    let lanes: Vec<_> = locked.iter().map(|(index, _)| *index).collect();
+    let turn = || {
+        lanes
+            .iter()
+            .for_each(|index| shared.lanes[*index].turn_publishing())
+    };
+    turn();
+    for (name, cold, one) in changes {
+        let index = shared.lane_index(name);
+        let Some((_, state)) = locked.iter_mut().find(|(locked, _)| *locked == index) else {
+            continue;
+        };
+        let lane = &shared.lanes[index];
+        let guard = lane.guard();
+        let hot = lane.get(name, &guard);
+        let publication = Publication {
+            lane,
+            bucket,
+            name,
+            before: hot.or(cold),
+            hot_cost: hot.map_or(0, Slot::cost),
+            is_expiry: false,
+        };
+        let content = one.after.as_ref().map(|entry| Content {
+            value: &entry.value,
+            created: entry.created,
+            expires: entry.expires,
+        });
+        publication.publish(state, one.revision, content, ring.as_deref_mut());
+    }
+    turn();
+}

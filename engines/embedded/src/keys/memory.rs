@@ -1,0 +1,203 @@
+//! Which keys are in memory.
+//!
+//! What is read from the store stays, until memory is short; then the commit thread goes round the lanes and drops
+//! what is in the store and was not used since it came by before (a clock, as for the pages of an operating system). As
+//! long as nothing was dropped all keys are in memory, and a key that is not there needs no look at the store.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicIsize, AtomicUsize, Ordering};
+
+use foldhash::HashMap;
+use switchboard_engine::{Bucket, EngineError, Key, Result};
+
+use super::lane::{LANES, Lane, LaneState};
+use super::slot::{Name, Slot};
+use super::{Shared, record};
+use crate::store::{Space, StoreError};
+
+/// How many slots are dropped under one lock.
+const DROPS_AT_ONCE: usize = 128;
+
+/// What is known of the memory that hot keys take.
+#[derive(Debug)]
+pub(super) struct Memory {
+    /// About how many bytes; a lane tells its own in steps.
+    bytes: AtomicIsize,
+    /// Most bytes.
+    limit: usize,
+    is_complete: AtomicBool,
+    /// The lane that is next to be looked through.
+    hand: AtomicUsize,
+}
+
+impl Memory {
+    /// Of a start without keys.
+    pub(super) fn new(limit: usize) -> Self {
+        Self {
+            bytes: AtomicIsize::new(0),
+            limit,
+            is_complete: AtomicBool::new(true),
+            hand: AtomicUsize::new(0),
+        }
+    }
+
+    #[inline]
+    pub(super) fn is_complete(&self) -> bool {
+        self.is_complete.load(Ordering::Acquire)
+    }
+
+    /// From now on a key that is not in memory may be in the store.
+    pub(super) fn is_no_more_complete(&self) {
+        self.is_complete.store(false, Ordering::SeqCst);
+    }
+
+    pub(super) fn grow(&self, bytes: isize) {
+        if bytes != 0 {
+            self.bytes.fetch_add(bytes, Ordering::Relaxed);
+        }
+    }
+
+    pub(super) fn limit(&self) -> usize {
+        self.limit
+    }
+
+    fn is_over(&self, limit: usize) -> bool {
+        usize::try_from(self.bytes.load(Ordering::Relaxed)).is_ok_and(|bytes| bytes > limit)
+    }
+}
+
+/// What was read from the store of keys that were not in memory.
+pub(super) type Loaded = HashMap<Key, Cold>;
+
+/// What the store had of a key.
+#[derive(Debug)]
+pub(super) struct Cold {
+    slot: Slot,
+    /// How much its lane had dropped before.
+    drops: u64,
+}
+
+impl Cold {
+    /// What the key has, if it is not in memory: unless something was dropped in between, which may have been younger.
+    pub(super) fn slot(&self, lane: &LaneState) -> Option<&Slot> {
+        (lane.drops == self.drops).then_some(&self.slot)
+    }
+}
+
+/// Reads keys from the store.
+///
+/// # Errors
+/// Damaged, with bucket and key; unavailable while the store is being mended.
+pub(super) async fn load(shared: &Arc<Shared>, bucket: &Bucket, keys: Vec<Key>) -> Result<Loaded> {
+    let (shared, bucket) = (Arc::clone(shared), bucket.clone());
+    let loading = tokio::task::spawn_blocking(move || {
+        let load = |key: Key| {
+            let cold = load_one(&shared, &bucket, &key)?;
+            Ok((key, cold))
+        };
+        keys.into_iter().map(load).collect()
+    });
+    loading
+        .await
+        .unwrap_or_else(|_| Err(EngineError::Failed("reading the store has failed".to_owned())))
+}
+
+fn load_one(shared: &Shared, bucket: &Bucket, key: &Key) -> Result<Cold> {
+    let state = shared.buckets.find_or_create(bucket);
+    let name = Name::new(state.id, key.as_bytes());
+    let drops = shared.lane(&name).lock().drops;
+    let stored_key = record::key_of(bucket.as_str(), key.as_bytes());
+    let value = shared.committer.store().get(Space::Keys, &stored_key);
+    let slot = value.and_then(|value| record::slot_of(&name, value.as_ref()));
+    let slot = slot.map_err(|error| named(error, bucket.as_str(), key.as_bytes()))?;
+    Ok(Cold { slot, drops })
+}
+
+/// What the store cannot read of a key is taken for a value that has expired, so that it can be replaced.
+pub(super) fn give_up(shared: &Shared, bucket: &Bucket, key: Key, damage: &str) -> Loaded {
+    tracing::warn!("what is written now takes the place of something damaged: {damage}");
+    let state = shared.buckets.find_or_create(bucket);
+    let name = Name::new(state.id, key.as_bytes());
+    let cold = Cold {
+        slot: Slot::given_up(&name),
+        drops: shared.lane(&name).lock().drops,
+    };
+    Loaded::from_iter([(key, cold)])
+}
+
+/// Keeps in memory what was read, and tells what each key has that was not: that, or what was written since.
+pub(super) fn keep(shared: &Shared, loaded: &Loaded) -> Vec<Slot> {
+    let mut slots = Vec::with_capacity(loaded.len());
+    for Cold { slot, drops } in loaded.values() {
+        let name = Name::new(slot.bucket(), slot.key());
+        let lane = shared.lane(&name);
+        let mut state = lane.lock();
+        if let Some(newer) = lane.peek(&name, Slot::clone) {
+            slots.push(newer);
+            continue;
+        }
+        if state.drops == *drops && shared.buckets.by_id(slot.bucket()).is_some() {
+            lane.publish(&mut state, slot.clone(), 0);
+            shared.memory.grow(state.take_counts().grown);
+        }
+        slots.push(slot.clone());
+    }
+    if shared.memory.is_over(shared.memory.limit) {
+        shared.committer.wake();
+    }
+    slots
+}
+
+/// An error of the store, with the key that it is about.
+pub(super) fn named(error: StoreError, bucket: &str, key: &[u8]) -> EngineError {
+    match error {
+        StoreError::Damaged(reason) => EngineError::Damaged(format!(
+            "key {} in bucket {bucket}: {reason}; put or delete it, or restore a backup",
+            key.escape_ascii()
+        )),
+        StoreError::Disk(reason) => EngineError::unavailable(crate::commit::MEND_INTERVAL, reason),
+    }
+}
+
+/// Drops keys from memory if they take too much of it.
+pub(super) fn evict(shared: &Shared) {
+    let memory = &shared.memory;
+    if !memory.is_over(memory.limit) {
+        return;
+    }
+    memory.is_no_more_complete();
+    // Some more than needed, so that this is not to be done again at once.
+    let target = memory.limit - memory.limit / 8;
+    // Twice round, as the first round may only find that all were used.
+    for _ in 0..2 * LANES {
+        let hand = memory.hand.fetch_add(1, Ordering::Relaxed);
+        if let Some(lane) = shared.lanes.get(hand % LANES) {
+            evict_from(shared, lane);
+        }
+        if !memory.is_over(target) {
+            return;
+        }
+    }
+}
+
+fn evict_from(shared: &Shared, lane: &Lane) {
+    let mut unused = Vec::new();
+    lane.visit(|slot| {
+        if !slot.was_used() {
+            unused.push(slot.clone());
+        }
+    });
+    for some in unused.chunks(DROPS_AT_ONCE) {
+        let mut state = lane.lock();
+        for slot in some {
+            let name = Name::new(slot.bucket(), slot.key());
+            let is_unchanged = lane.peek(&name, |now| {
+                now.place() == slot.place() && now.revision() == slot.revision()
+            });
+            if is_unchanged == Some(true) && state.is_stored(slot) {
+                lane.drop_slot(&mut state, slot);
+            }
+        }
+        shared.memory.grow(state.take_counts().grown);
+    }
+}

@@ -1,0 +1,159 @@
+//! How keys look in the store.
+//!
+//! | space | key | value |
+//! | --- | --- | --- |
+//! | keys | bucket, 0, key | revision:u64 created:u64 expires:u64, then the value; `expires` 0 for never |
+//! | expiries | moment:u64 (big-endian), bucket, 0, key | nothing |
+//! | buckets | bucket | keys:u64 revision:u64, the last one in the store |
+//!
+//! Integers are little-endian but for the moment, whose order counts. Names of buckets have no byte 0.
+
+use bytes::Bytes;
+use switchboard_engine::keys::{Entry, Revision};
+use switchboard_engine::{Key, Timestamp};
+
+use super::slot::{Content, Name, Place, Slot};
+use crate::store::{Batch, Space, StoreError, StoreResult};
+
+/// What stands before the value of a key, in bytes.
+const HEAD_BYTES: usize = 24;
+
+/// A key under its bucket.
+pub(crate) fn key_of(bucket: &str, key: &[u8]) -> Vec<u8> {
+    [bucket.as_bytes(), &[0], key].concat()
+}
+
+/// The bucket and the key out of [`key_of`].
+pub(crate) fn parts_of(stored_key: &[u8]) -> StoreResult<(&str, &[u8])> {
+    let middle = stored_key.iter().position(|byte| *byte == 0);
+    let parts = middle.and_then(|middle| {
+        let (bucket, rest) = stored_key.split_at_checked(middle)?;
+        Some((std::str::from_utf8(bucket).ok()?, rest.get(1..)?))
+    });
+    parts
+        .ok_or_else(|| StoreError::Damaged(format!("the record {} has no bucket", stored_key.escape_ascii())))
+}
+
+fn moment_key(bytes: &mut Vec<u8>, moment: Timestamp, bucket: &str, key: &[u8]) {
+    bytes.extend_from_slice(&moment.as_millis().to_be_bytes());
+    bytes.extend_from_slice(bucket.as_bytes());
+    bytes.push(0);
+    bytes.extend_from_slice(key);
+}
+
+/// The moment, the bucket and the key out of a key in the space of expiries.
+pub(crate) fn expiry_parts(stored_key: &[u8]) -> StoreResult<(Timestamp, &str, &[u8])> {
+    let Some((moment, rest)) = stored_key.split_first_chunk::<8>() else {
+        return Err(StoreError::Damaged("an expiry without a moment".to_owned()));
+    };
+    let (bucket, key) = parts_of(rest)?;
+    Ok((Timestamp::from_millis(u64::from_be_bytes(*moment)), bucket, key))
+}
+
+/// Writes what a key has, or that it has nothing any more.
+pub(crate) fn put_slot(batch: &mut Batch, bucket: &str, slot: &Slot) {
+    let key = |bytes: &mut Vec<u8>| {
+        bytes.extend_from_slice(bucket.as_bytes());
+        bytes.push(0);
+        bytes.extend_from_slice(slot.key());
+    };
+    if !slot.has_value() {
+        batch.delete_with(Space::Keys, key);
+        return;
+    }
+    batch.put_with(Space::Keys, key, |bytes| {
+        let expires = slot.expires().map_or(0, Timestamp::as_millis);
+        bytes.extend_from_slice(&slot.revision().0.to_le_bytes());
+        bytes.extend_from_slice(&slot.created().as_millis().to_le_bytes());
+        bytes.extend_from_slice(&expires.to_le_bytes());
+        bytes.extend_from_slice(slot.value());
+    });
+}
+
+/// Writes when a key expires.
+pub(crate) fn put_expiry(batch: &mut Batch, moment: Timestamp, bucket: &str, key: &[u8]) {
+    batch.put_with(
+        Space::Expiries,
+        |bytes| moment_key(bytes, moment, bucket, key),
+        |_| {},
+    );
+}
+
+/// Takes away when a key expires.
+pub(crate) fn delete_expiry(batch: &mut Batch, moment: Timestamp, bucket: &str, key: &[u8]) {
+    batch.delete_with(Space::Expiries, |bytes| moment_key(bytes, moment, bucket, key));
+}
+
+/// What a key has, out of the value of its record.
+pub(crate) fn entry_of(value: &Bytes) -> StoreResult<Entry> {
+    let Some((head, _)) = value.split_first_chunk::<HEAD_BYTES>() else {
+        return Err(StoreError::Damaged("the record of a key is too short".to_owned()));
+    };
+    let number = |at: usize| {
+        let bytes = head.get(at..).and_then(|rest| rest.first_chunk::<8>());
+        bytes.map_or(0, |bytes| u64::from_le_bytes(*bytes))
+    };
+    let expires = number(16);
+    Ok(Entry {
+        value: value.slice(HEAD_BYTES..),
+        revision: Revision(number(0)),
+        created: Timestamp::from_millis(number(8)),
+        expires: (expires != 0).then(|| Timestamp::from_millis(expires)),
+    })
+}
+
+/// A slot of what the store has.
+pub(crate) fn slot_of(name: &Name<'_>, value: Option<&Bytes>) -> StoreResult<Slot> {
+    let Some(value) = value else {
+        return Ok(Slot::new(name, Revision(0), Place::STORED, None));
+    };
+    let entry = entry_of(value)?;
+    let content = Content {
+        value: &entry.value,
+        created: entry.created,
+        expires: entry.expires,
+    };
+    Ok(Slot::new(name, entry.revision, Place::STORED, Some(content)))
+}
+
+/// What the store knows of a bucket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct StoredBucket {
+    /// How many keys it has.
+    pub(crate) keys: u64,
+    /// The last revision that is in the store.
+    pub(crate) revision: u64,
+}
+
+/// Writes what is known of a bucket; a bucket without keys is not.
+pub(crate) fn put_bucket(batch: &mut Batch, bucket: &str, stored: StoredBucket) {
+    if stored.keys == 0 {
+        batch.delete(Space::Buckets, bucket.as_bytes());
+        return;
+    }
+    let value = [stored.keys.to_le_bytes(), stored.revision.to_le_bytes()].concat();
+    batch.put(Space::Buckets, bucket.as_bytes(), &value);
+}
+
+/// What is known of a bucket, out of the value of its record.
+pub(crate) fn bucket_of(value: &[u8]) -> StoreResult<StoredBucket> {
+    match (value.first_chunk::<8>(), value.last_chunk::<8>()) {
+        (Some(keys), Some(revision)) if value.len() == 16 => Ok(StoredBucket {
+            keys: u64::from_le_bytes(*keys),
+            revision: u64::from_le_bytes(*revision),
+        }),
+        _ => Err(StoreError::Damaged(
+            "the record of a bucket has a wrong length".to_owned(),
+        )),
+    }
+}
+
+/// The key that follows all keys of a bucket.
+pub(crate) fn end_of(bucket: &str) -> Vec<u8> {
+    [bucket.as_bytes(), &[1]].concat()
+}
+
+/// A key for a reader, out of what the store has.
+pub(crate) fn to_key(key: &[u8]) -> StoreResult<Key> {
+    Key::new(Bytes::copy_from_slice(key)).map_err(|error| StoreError::Damaged(error.to_string()))
+}

@@ -1,0 +1,499 @@
+//! One key in memory, with what it has.
+//!
+//! A slot never changes but for its mark of use; a write replaces it. Small ones are one allocation, so a key of 16
+//! bytes with a value of 16 bytes costs about [`SLOT_COST_BYTES`] more than those. The value of a large one is shared
+//! with whoever reads it.
+
+use std::fmt;
+use std::hash::{BuildHasher, BuildHasherDefault, Hash, Hasher};
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use bytes::Bytes;
+use papaya::Equivalent;
+use switchboard_engine::keys::{Entry, Revision};
+use switchboard_engine::{Key, Timestamp};
+use triomphe::{Arc, ThinArc};
+
+/// Values up to so many bytes stand with their key, and are copied for a reader, which takes less time than to share
+/// them; so many bytes are copied in about the time that two atomic counters take.
+const SMALL_VALUE_BYTES: usize = 1024;
+
+/// What a key costs in memory beside its bytes and those of its value: its place in the map, the map's entry, the head.
+pub(crate) const SLOT_COST_BYTES: usize = 100;
+
+/// One key, and what it has: a value, or nothing any more.
+#[derive(Clone)]
+pub(crate) struct Slot {
+    revision: u64,
+    body: Body,
+}
+
+#[derive(Clone)]
+enum Body {
+    /// Its bytes: the moment of expiry (8, if it expires), the key, the value.
+    Small(ThinArc<Head, u8>),
+    Large(Arc<Large>),
+}
+
+struct Head {
+    place: Place,
+    created: Timestamp,
+    bucket: u32,
+    key_bytes: u16,
+    state: State,
+    used: AtomicU8,
+}
+
+struct Large {
+    head: Head,
+    expires: Option<Timestamp>,
+    key: Box<[u8]>,
+    value: Bytes,
+}
+
+/// What a key has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// A value that stays.
+    Lasting,
+    /// A value until a moment.
+    Expiring,
+    /// Nothing.
+    Gone,
+}
+
+/// Where the change that a slot is stands in the list of what is to be written: the round it goes with, and its number
+/// there. So that a key that changes often stands there once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Place(u64);
+
+impl Place {
+    /// Of a slot that was read from the store.
+    pub(crate) const STORED: Self = Self(0);
+
+    /// Changes of one round and lane are fewer, by far: their bytes are bounded.
+    const INDEX_BITS: u32 = 24;
+
+    pub(crate) fn new(round: u64, index: usize) -> Self {
+        debug_assert!(index >> Self::INDEX_BITS == 0, "the bytes of a round are bounded");
+        Self(round << Self::INDEX_BITS | index as u64)
+    }
+
+    pub(crate) fn round(self) -> u64 {
+        self.0 >> Self::INDEX_BITS
+    }
+
+    pub(crate) fn index(self) -> usize {
+        (self.0 & ((1 << Self::INDEX_BITS) - 1)) as usize
+    }
+}
+
+/// What a new slot has.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Content<'a> {
+    pub(crate) value: &'a Bytes,
+    pub(crate) created: Timestamp,
+    pub(crate) expires: Option<Timestamp>,
+}
+
+impl Slot {
+    /// A key with what it has; `None` for nothing any more. The bytes are copied.
+    pub(crate) fn new(
+        name: &Name<'_>,
+        revision: Revision,
+        place: Place,
+        content: Option<Content<'_>>,
+    ) -> Self {
+        let Some(content) = content else {
+            return Self::small(
+                name,
+                revision,
+                place,
+                State::Gone,
+                Timestamp::default(),
+                &[&[], &[]],
+            );
+        };
+        if content.value.len() > SMALL_VALUE_BYTES {
+            return Self::large(name, revision, place, content);
+        }
+        match content.expires {
+            None => Self::small(
+                name,
+                revision,
+                place,
+                State::Lasting,
+                content.created,
+                &[&[], content.value],
+            ),
+            Some(moment) => {
+                let moment = moment.as_millis().to_le_bytes();
+                Self::small(
+                    name,
+                    revision,
+                    place,
+                    State::Expiring,
+                    content.created,
+                    &[&moment, content.value],
+                )
+            }
+        }
+    }
+
+    fn small(
+        name: &Name<'_>,
+        revision: Revision,
+        place: Place,
+        state: State,
+        created: Timestamp,
+        around_key: &[&[u8]; 2],
+    ) -> Self {
+        let head = Head::new(name, place, state, created);
+        let [before, after] = *around_key;
+        let length = before.len() + name.key.len() + after.len();
+        // On the stack, for most.
+        const USUAL_BYTES: usize = 256;
+        let mut usual = [0; USUAL_BYTES];
+        let body = match usual.get_mut(..length) {
+            Some(bytes) => {
+                let (first, rest) = bytes.split_at_mut(before.len());
+                let (second, third) = rest.split_at_mut(name.key.len());
+                first.copy_from_slice(before);
+                second.copy_from_slice(name.key);
+                third.copy_from_slice(after);
+                ThinArc::from_header_and_slice(head, bytes)
+            }
+            None => ThinArc::from_header_and_slice(head, &[before, name.key, after].concat()),
+        };
+        Self {
+            revision: revision.0,
+            body: Body::Small(body),
+        }
+    }
+
+    fn large(name: &Name<'_>, revision: Revision, place: Place, content: Content<'_>) -> Self {
+        let state = content.expires.map_or(State::Lasting, |_| State::Expiring);
+        Self {
+            revision: revision.0,
+            body: Body::Large(Arc::new(Large {
+                head: Head::new(name, place, state, content.created),
+                expires: content.expires,
+                key: name.key.into(),
+                value: Bytes::copy_from_slice(content.value),
+            })),
+        }
+    }
+
+    fn head(&self) -> &Head {
+        match &self.body {
+            Body::Small(small) => &small.header.header,
+            Body::Large(large) => &large.head,
+        }
+    }
+
+    /// The parts of a small one: the moment of expiry, the key, the value.
+    fn parts(small: &ThinArc<Head, u8>) -> (&[u8], &[u8], &[u8]) {
+        let head = &small.header.header;
+        let moment_bytes = if head.state == State::Expiring { 8 } else { 0 };
+        let (moment, rest) = small.slice.split_at_checked(moment_bytes).unwrap_or_default();
+        let (key, value) = rest
+            .split_at_checked(usize::from(head.key_bytes))
+            .unwrap_or_default();
+        (moment, key, value)
+    }
+
+    /// The write that made it so.
+    pub(crate) fn revision(&self) -> Revision {
+        Revision(self.revision)
+    }
+
+    pub(crate) fn bucket(&self) -> u32 {
+        self.head().bucket
+    }
+
+    pub(crate) fn place(&self) -> Place {
+        self.head().place
+    }
+
+    pub(crate) fn created(&self) -> Timestamp {
+        self.head().created
+    }
+
+    pub(crate) fn key(&self) -> &[u8] {
+        match &self.body {
+            Body::Small(small) => Self::parts(small).1,
+            Body::Large(large) => &large.key,
+        }
+    }
+
+    /// Its bytes; none if it has no value any more.
+    pub(crate) fn value(&self) -> &[u8] {
+        match &self.body {
+            Body::Small(small) => Self::parts(small).2,
+            Body::Large(large) => &large.value,
+        }
+    }
+
+    /// Whether it has a value, be it an expired one.
+    pub(crate) fn has_value(&self) -> bool {
+        self.head().state != State::Gone
+    }
+
+    pub(crate) fn expires(&self) -> Option<Timestamp> {
+        match &self.body {
+            Body::Small(small) => {
+                let moment = Self::parts(small).0.first_chunk::<8>()?;
+                Some(Timestamp::from_millis(u64::from_le_bytes(*moment)))
+            }
+            Body::Large(large) => large.expires,
+        }
+    }
+
+    /// Stands for a value that the store has but cannot be read any more: it has expired at the beginning of time.
+    pub(crate) fn given_up(name: &Name<'_>) -> Self {
+        let content = Content {
+            value: &Bytes::new(),
+            created: Timestamp::default(),
+            expires: Some(Timestamp::default()),
+        };
+        Self::new(name, Revision(0), Place::STORED, Some(content))
+    }
+
+    /// Whether it is [`Self::given_up`].
+    pub(crate) fn is_given_up(&self) -> bool {
+        self.expires() == Some(Timestamp::default())
+    }
+
+    /// Whether it has a value that has not expired. The time is asked for only if it matters.
+    pub(crate) fn is_live(&self, now: impl Fn() -> Timestamp) -> bool {
+        match self.head().state {
+            State::Lasting => true,
+            State::Gone => false,
+            State::Expiring => self.expires().is_none_or(|moment| moment > now()),
+        }
+    }
+
+    /// What a reader gets, if it has a value that has not expired.
+    pub(crate) fn entry(&self, now: impl Fn() -> Timestamp) -> Option<Entry> {
+        self.is_live(now).then(|| Entry {
+            value: self.shared_value(),
+            ..self.entry_without_value()
+        })
+    }
+
+    /// The value, for a reader.
+    pub(crate) fn shared_value(&self) -> Bytes {
+        match &self.body {
+            Body::Small(small) => Bytes::copy_from_slice(Self::parts(small).2),
+            Body::Large(large) => large.value.clone(),
+        }
+    }
+
+    /// What a reader gets who wants no value.
+    pub(crate) fn entry_without_value(&self) -> Entry {
+        Entry {
+            value: Bytes::new(),
+            revision: self.revision(),
+            created: self.created(),
+            expires: self.expires(),
+        }
+    }
+
+    /// The key, for a reader.
+    pub(crate) fn to_key(&self) -> Option<Key> {
+        Key::new(Bytes::copy_from_slice(self.key())).ok()
+    }
+
+    /// About how many bytes of memory it takes.
+    pub(crate) fn cost(&self) -> usize {
+        SLOT_COST_BYTES + self.key().len() + self.value().len()
+    }
+
+    /// Notes that it was read.
+    pub(crate) fn use_it(&self) {
+        let used = &self.head().used;
+        // A shared line is not written to without need.
+        if used.load(Ordering::Relaxed) == 0 {
+            used.store(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether it was read since the last time that this was asked.
+    pub(crate) fn was_used(&self) -> bool {
+        let used = &self.head().used;
+        used.load(Ordering::Relaxed) != 0 && used.swap(0, Ordering::Relaxed) != 0
+    }
+}
+
+impl Head {
+    fn new(name: &Name<'_>, place: Place, state: State, created: Timestamp) -> Self {
+        Self {
+            place,
+            created,
+            bucket: name.bucket,
+            // A key is never longer: `Key` and the lookups see to that.
+            key_bytes: u16::try_from(name.key.len()).unwrap_or(u16::MAX),
+            state,
+            used: AtomicU8::new(1),
+        }
+    }
+}
+
+impl fmt::Debug for Slot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Slot")
+            .field("bucket", &self.bucket())
+            .field("key", &self.key().escape_ascii().to_string())
+            .field("revision", &self.revision)
+            .field("state", &self.head().state)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a slot is found by.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Name<'a> {
+    pub(crate) bucket: u32,
+    pub(crate) key: &'a [u8],
+    pub(crate) hash: u64,
+}
+
+impl<'a> Name<'a> {
+    pub(crate) fn new(bucket: u32, key: &'a [u8]) -> Self {
+        Self {
+            bucket,
+            key,
+            hash: hash(bucket, key),
+        }
+    }
+}
+
+/// Seeded anew in each process, so that nobody can choose keys that collide.
+static HASHER: LazyLock<foldhash::fast::RandomState> = LazyLock::new(foldhash::fast::RandomState::default);
+
+fn hash(bucket: u32, key: &[u8]) -> u64 {
+    let mut hasher = HASHER.build_hasher();
+    hasher.write_u32(bucket);
+    hasher.write(key);
+    hasher.finish()
+}
+
+impl Hash for Name<'_> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.hash);
+    }
+}
+
+impl Hash for Slot {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(hash(self.bucket(), self.key()));
+    }
+}
+
+impl PartialEq for Slot {
+    /// Whether it is the same key.
+    fn eq(&self, other: &Self) -> bool {
+        self.bucket() == other.bucket() && self.key() == other.key()
+    }
+}
+
+impl Eq for Slot {}
+
+impl Equivalent<Slot> for Name<'_> {
+    fn equivalent(&self, slot: &Slot) -> bool {
+        self.bucket == slot.bucket() && self.key == slot.key()
+    }
+}
+
+/// The hash that a [`Name`] brings is the one that is used: it is computed once.
+#[derive(Debug, Default)]
+pub(crate) struct BroughtHash(u64);
+
+impl Hasher for BroughtHash {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, _: &[u8]) {
+        unreachable!("names and slots write one number");
+    }
+
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
+    }
+}
+
+/// Builds [`BroughtHash`].
+pub(crate) type BroughtHashes = BuildHasherDefault<BroughtHash>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn name(key: &[u8]) -> Name<'_> {
+        Name::new(3, key)
+    }
+
+    fn content(value: &Bytes, expires: Option<u64>) -> Content<'_> {
+        Content {
+            value,
+            created: Timestamp::from_millis(5),
+            expires: expires.map(Timestamp::from_millis),
+        }
+    }
+
+    #[test]
+    fn it_holds_what_it_was_given_in_every_size() {
+        for key_bytes in [1, 16, 300, switchboard_engine::names::KEY_BYTES_MAX] {
+            for value_bytes in [0, 1, 200, SMALL_VALUE_BYTES, SMALL_VALUE_BYTES + 1] {
+                for expires in [None, Some(9)] {
+                    let key = vec![b'k'; key_bytes];
+                    let value = Bytes::from(vec![b'v'; value_bytes]);
+                    let place = Place::new(77, 12);
+                    let slot = Slot::new(&name(&key), Revision(8), place, Some(content(&value, expires)));
+                    assert_eq!((slot.key(), slot.value()), (&key[..], &value[..]));
+                    assert_eq!((slot.place().round(), slot.place().index()), (77, 12));
+                    let entry = slot.entry(|| Timestamp::from_millis(8)).unwrap();
+                    assert_eq!((entry.value, entry.revision), (value, Revision(8)));
+                    assert_eq!(
+                        (entry.created.as_millis(), slot.expires()),
+                        (5, expires.map(Timestamp::from_millis))
+                    );
+                    assert_eq!(slot.is_live(|| Timestamp::from_millis(9)), expires.is_none());
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_gone_has_a_name_and_a_revision() {
+        let slot = Slot::new(&name(b"key"), Revision(8), Place::STORED, None);
+        assert!(!slot.has_value() && !slot.is_live(|| unreachable!()));
+        assert_eq!(
+            (slot.key(), slot.revision(), slot.entry(Timestamp::default)),
+            (&b"key"[..], Revision(8), None)
+        );
+    }
+
+    #[test]
+    fn it_is_found_by_bucket_and_key() {
+        let value = Bytes::new();
+        let slot = Slot::new(
+            &name(b"key"),
+            Revision(1),
+            Place::STORED,
+            Some(content(&value, None)),
+        );
+        assert!(name(b"key").equivalent(&slot) && !name(b"kez").equivalent(&slot));
+        assert!(!Name::new(4, b"key").equivalent(&slot));
+        let hashes = BroughtHashes::default();
+        assert_eq!(hashes.hash_one(&slot), hashes.hash_one(name(b"key")));
+    }
+
+    #[test]
+    fn it_is_small() {
+        assert_eq!(size_of::<Slot>(), 24);
+        assert_eq!(size_of::<Head>(), 24);
+    }
+}

@@ -1,0 +1,207 @@
+//! Changing one key.
+
+use std::sync::Arc;
+
+use switchboard_engine::keys::{Change, Condition, Decision, Entry, Revision, Scan, Write, Written};
+use switchboard_engine::{Answer, Bucket, EngineError, Key, Result};
+
+use super::buckets::BucketState;
+use super::lane::{Lane, LaneState};
+use super::memory::{self, Cold, Loaded};
+use super::read::{TRIES, too_little_memory};
+use super::ring::Ring;
+use super::slot::{Content, Name, Slot};
+use super::{Shared, batch, closed, scan};
+use crate::commit::Admission;
+
+/// What came of an attempt to write with what is in memory.
+pub(super) enum Attempt<T, W> {
+    /// It is done, or cannot be.
+    Done(Result<T>),
+    /// Something has to be read from the store first, or the bucket to be looked for anew.
+    Again(W),
+}
+
+/// Changes a key.
+#[inline]
+pub(super) fn write(shared: &Arc<Shared>, bucket: &Bucket, key: Key, write: Write) -> Answer<Written> {
+    match shared.committer.admit() {
+        Ok(Admission::Yes) => {}
+        Ok(Admission::Wait) => return write_later(shared, bucket, key, write),
+        Err(error) => return Answer::err(error),
+    }
+    match attempt(shared, &shared.buckets.find_or_create(bucket), &key, write, None) {
+        Attempt::Done(outcome) => acknowledge(shared, outcome),
+        Attempt::Again(write) => write_later(shared, bucket, key, write),
+    }
+}
+
+/// The answer to what was done in memory.
+#[inline]
+fn acknowledge(shared: &Arc<Shared>, outcome: Result<Written>) -> Answer<Written> {
+    match outcome {
+        Ok(written @ Written::Done { .. }) => shared.committer.acknowledge(written),
+        // Nothing was changed.
+        outcome => Answer::now(outcome),
+    }
+}
+
+#[cold]
+fn write_later(shared: &Arc<Shared>, bucket: &Bucket, key: Key, mut write: Write) -> Answer<Written> {
+    let (shared, name) = (Arc::clone(shared), bucket.clone());
+    Answer::later(async move {
+        let mut loaded = Loaded::default();
+        for _ in 0..TRIES {
+            shared.committer.room().await?;
+            let bucket = shared.buckets.find_or_create(&name);
+            match attempt(&shared, &bucket, &key, write, loaded.get(&key)) {
+                Attempt::Done(outcome) => return acknowledge(&shared, outcome).await,
+                Attempt::Again(again) => write = again,
+            }
+            loaded = match memory::load(&shared, &name, vec![key.clone()]).await {
+                Err(EngineError::Damaged(damage)) if is_unconditional(&write) => {
+                    memory::give_up(&shared, &name, key.clone(), &damage)
+                }
+                loaded => loaded?,
+            };
+        }
+        Err(too_little_memory())
+    })
+}
+
+/// Whether what is there before does not matter: then it may be damaged.
+fn is_unconditional(write: &Write) -> bool {
+    write.condition == Condition::Always && matches!(write.change, Change::Put(_) | Change::Delete)
+}
+
+/// Changes a key, if it is in memory or was loaded.
+fn attempt(
+    shared: &Shared,
+    bucket: &Arc<BucketState>,
+    key: &Key,
+    write: Write,
+    loaded: Option<&Cold>,
+) -> Attempt<Written, Write> {
+    let name = Name::new(bucket.id, key.as_bytes());
+    let lane = shared.lane(&name);
+    let guard = lane.guard();
+    let mut state = lane.lock();
+    if state.is_closed {
+        return Attempt::Done(Err(closed()));
+    }
+    let hot = lane.get(&name, &guard);
+    let before = hot.or_else(|| loaded?.slot(&state));
+    if bucket.is_retired() || before.is_none() && !shared.is_complete() {
+        return Attempt::Again(write);
+    }
+    let current = before.and_then(|slot| slot.entry(|| shared.now()));
+    let decision = match write.decide(current.as_ref(), || shared.now()) {
+        Ok(decision) => decision,
+        Err(error) => return Attempt::Done(Err(error)),
+    };
+    let publication = Publication {
+        lane,
+        bucket,
+        name: &name,
+        before,
+        hot_cost: hot.map_or(0, Slot::cost),
+        is_expiry: false,
+    };
+    let after = match decision {
+        Decision::Unmet => return Attempt::Done(Ok(Written::Unmet { current })),
+        Decision::Nothing if !before.is_some_and(Slot::is_given_up) => {
+            return Attempt::Done(Ok(Written::Done {
+                before: None,
+                after: None,
+            }));
+        }
+        Decision::Nothing | Decision::Delete => {
+            publication.publish_next(&mut state, None);
+            None
+        }
+        Decision::Set {
+            value,
+            created,
+            expires,
+        } => {
+            let content = Content {
+                value: &value,
+                created,
+                expires,
+            };
+            let revision = publication.publish_next(&mut state, Some(content));
+            Some(Entry {
+                value,
+                revision,
+                created,
+                expires,
+            })
+        }
+    };
+    let counts = state.take_counts();
+    drop(state);
+    shared.tell(bucket, counts);
+    Attempt::Done(Ok(Written::Done {
+        before: current,
+        after,
+    }))
+}
+
+/// One change of one key, about to be seen.
+pub(super) struct Publication<'a> {
+    pub(super) lane: &'a Lane,
+    pub(super) bucket: &'a BucketState,
+    pub(super) name: &'a Name<'a>,
+    /// What the key has before.
+    pub(super) before: Option<&'a Slot>,
+    /// What that takes of memory, if it is there.
+    pub(super) hot_cost: usize,
+    pub(super) is_expiry: bool,
+}
+
+impl Publication<'_> {
+    /// Publishes with the next revision of the bucket.
+    #[inline]
+    pub(super) fn publish_next(&self, state: &mut LaneState, content: Option<Content<'_>>) -> Revision {
+        let changes = &self.bucket.changes;
+        // The order of the ring is that of the revisions.
+        let mut ring = changes.is_watched().then(|| changes.lock());
+        let revision = self.bucket.next_revisions(1);
+        self.publish(state, revision, content, ring.as_deref_mut());
+        revision
+    }
+
+    /// Publishes with a revision that was taken before.
+    pub(super) fn publish(
+        &self,
+        state: &mut LaneState,
+        revision: Revision,
+        content: Option<Content<'_>>,
+        ring: Option<&mut Ring>,
+    ) {
+        let (place, stored) = state.place(self.before);
+        self.bucket
+            .count(self.before.is_some_and(Slot::has_value), content.is_some());
+        let slot = Slot::new(self.name, revision, place, content);
+        self.lane.publish(state, slot.clone(), self.hot_cost);
+        if let Some(ring) = ring {
+            ring.push(slot.clone(), self.is_expiry);
+        }
+        state.note(slot, stored);
+    }
+}
+
+/// Deletes every key of a bucket.
+pub(super) async fn clear(shared: &Arc<Shared>, bucket: &Bucket) -> Result<()> {
+    shared.check_open()?;
+    let mut rest = Scan::default();
+    loop {
+        let page = scan::scan(shared, bucket.clone(), rest.clone()).await?;
+        let deletions = page.entries.into_iter().map(|(key, _)| (key, Write::delete()));
+        batch::batch(shared, bucket, deletions.collect()).await?;
+        match page.cursor {
+            Some(cursor) => rest.after = Some(cursor),
+            None => return Ok(()),
+        }
+    }
+}
