@@ -185,6 +185,13 @@ impl Daemon {
         tcp_address(self.url())
     }
 
+    /// The address of its HTTP door, which is one without TLS.
+    #[track_caller]
+    pub fn http_address(&self) -> SocketAddr {
+        let door = self.doors.iter().find_map(|door| door.strip_prefix("http://"));
+        tcp_address(&format!("tcp://{}", door.expect("an HTTP door")))
+    }
+
     /// A peer by bytes at its first door, which is a TCP one, after the exchange of versions.
     #[track_caller]
     pub fn peer(&self) -> Peer {

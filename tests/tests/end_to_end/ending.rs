@@ -1,6 +1,9 @@
 //! The end of the daemon while something runs.
 
-use std::net::TcpStream;
+use std::{
+    io::{Read, Write},
+    net::{SocketAddr, TcpStream},
+};
 
 use switchboard_tests::{Daemon, LIMIT, Launch, Peer, Process, Signal, single, stream, until};
 
@@ -88,4 +91,71 @@ fn a_second_signal_ends_a_stream_by_a_fault() {
     );
     let ran = command.end();
     assert_eq!((ran.status, ran.text()), (75, ""), "{ran:?}");
+}
+
+/// One more connection to the HTTP door, on which this is said.
+fn http(address: SocketAddr, said: &str) -> TcpStream {
+    let mut stream = TcpStream::connect_timeout(&address, LIMIT).expect("it listens");
+    stream.set_read_timeout(Some(LIMIT)).expect("an option");
+    stream.write_all(said.as_bytes()).expect("it reads");
+    stream
+}
+
+/// All that is answered up to the end of the connection.
+fn answers(mut stream: TcpStream) -> String {
+    let mut answers = String::new();
+    stream.read_to_string(&mut answers).expect("an end");
+    answers
+}
+
+#[test]
+fn a_daemon_that_stops_says_so_to_who_is_there_and_takes_nobody_in() {
+    let daemon = Launch::tcp()
+        .listen("http://127.0.0.1:0")
+        .arguments(&["--grace", "1m"])
+        .start();
+    let address = daemon.http_address();
+    let mut responder = daemon.peer().serve("work");
+    let caller = http(
+        address,
+        "POST /call/work HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\n\r\nx",
+    );
+    let request = responder.message();
+    // Is it well? A question that is half asked when the signal comes.
+    let asking = http(address, "GET /healthz HTTP/1.1\r\n");
+    let idle = http(address, "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    let mut ready = [0; 12];
+    (&idle).read_exact(&mut ready).expect("an answer");
+    assert_eq!(&ready, b"HTTP/1.1 200", "before");
+
+    let mut process = daemon.process;
+    process.send(Signal::SIGTERM);
+    process.says("draining");
+    // For whoever comes now, the door is closed: that is how a balancer learns that it should look elsewhere.
+    until("a closed door", || {
+        TcpStream::connect_timeout(&address, LIMIT).is_err().then_some(())
+    });
+    assert!(
+        answers(idle).ends_with("ready\n"),
+        "a connection without a request ends"
+    );
+    (&asking)
+        .write_all(b"Host: localhost\r\n\r\n")
+        .expect("it reads on");
+    let answer = answers(asking).to_ascii_lowercase();
+    assert!(answer.starts_with("http/1.1 503 "), "{answer}");
+    assert!(
+        answer.contains("connection: close") && answer.contains("shutting down"),
+        "{answer}"
+    );
+    // The call that is under way ends as ever.
+    responder.send([b"R", &request.id[..], b"00000004done"].concat());
+    let answer = answers(caller);
+    assert!(
+        answer.starts_with("HTTP/1.1 200 ") && answer.ends_with("done"),
+        "{answer}"
+    );
+    let ran = process.end();
+    assert_eq!(ran.status, 0, "{ran:?}");
+    assert!(ran.stderr.contains("everything had ended"), "{ran:?}");
 }

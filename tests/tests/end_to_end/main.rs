@@ -7,6 +7,7 @@ mod addresses;
 mod configuration;
 mod ending;
 mod foreign;
+mod half_open;
 mod hostile;
 mod idle;
 mod limits;
