@@ -6,7 +6,8 @@
 
 use libfuzzer_sys::fuzz_target;
 
-// The source itself: it stands alone, and the crate around it takes long to build.
+// The source itself: it stands alone, and the crate around it takes long to build. (Formatting is done there.)
+#[rustfmt::skip]
 #[path = "../../gateways/http/src/strict.rs"]
 mod strict;
 

@@ -4,7 +4,8 @@
 
 use libfuzzer_sys::fuzz_target;
 
-// The source itself: it stands alone, and the crate around it takes long to build.
+// The source itself: it stands alone, and the crate around it takes long to build. (Formatting is done there.)
+#[rustfmt::skip]
 #[path = "../../core/net/src/proxy.rs"]
 mod proxy;
 
