@@ -2,7 +2,7 @@
 //!
 //! An engine implements [`TestBed`] in its own tests, and gets one test for each property by one line:
 //!
-//! ```ignore
+//! ```text
 //! switchboard_engine_contract::contract_tests!(my_bed); // async fn my_bed() -> impl TestBed
 //! ```
 //!
