@@ -39,6 +39,10 @@ pub const DEDUPE_WINDOW: Duration = Duration::from_secs(120);
 /// Most bytes in a dedupe id.
 pub const DEDUPE_BYTES_MAX: usize = 255;
 
+/// Most bytes that are kept of the reason for a failure; what is longer is cut at a character. Whoever has more to say
+/// keeps it elsewhere, as there may be millions of dead jobs.
+pub const REASON_BYTES_MAX: usize = 1024;
+
 /// Most jobs in one reservation, and in one page of [`Queues::peek`].
 pub const JOBS_MAX: usize = 1_000;
 
@@ -211,7 +215,7 @@ pub trait Queues: fmt::Debug + Send + Sync {
     fn ack(&self, queue: &QueueName, lease: &Lease) -> Answer<()>;
 
     /// The attempt failed: the job is ready again after `wait` (at most [`DELAY_MAX`]), or dead if that was its last
-    /// attempt. The state it came to is told.
+    /// attempt. The state it came to is told. Of the reason, [`REASON_BYTES_MAX`] are kept.
     ///
     /// # Errors
     /// Lease lost; invalid for a wait over its bound.

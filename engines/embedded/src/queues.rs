@@ -21,8 +21,8 @@ use std::time::Duration;
 use bytestring::ByteString;
 use parking_lot::Mutex;
 use switchboard_engine::queues::{
-    Counts, JOBS_MAX, JobId, JobState, Lease, Peeked, Push, Pushed, Queues, Reserved, check_delay,
-    check_lease, check_push,
+    Counts, JOBS_MAX, JobId, JobState, Lease, Peeked, Push, Pushed, Queues, REASON_BYTES_MAX, Reserved,
+    check_delay, check_lease, check_push,
 };
 use switchboard_engine::{Answer, Clock, EngineError, QueueName, Result};
 
@@ -54,9 +54,6 @@ use crate::store::StoreResult;
 /// Bytes of bodies that are kept in memory though they are on the disk, so that those who reserve need not wait for it:
 /// 64 MiB.
 pub(crate) const BODY_BYTES_MAX: usize = 64 * 1024 * 1024;
-
-/// Most bytes of a reason that are kept; what is longer is cut.
-pub(crate) const REASON_BYTES_MAX: usize = 1024;
 
 /// The queues of an embedded engine.
 #[derive(Debug)]

@@ -1,152 +1,21 @@
 //! The queues over a store in memory, by a clock that the tests move.
 
-use bytes::Bytes;
+use std::sync::atomic::Ordering;
+
 use futures_util::FutureExt;
-use parking_lot::Mutex as SyncMutex;
-use std::sync::atomic::{AtomicBool, Ordering};
 use switchboard_engine::queues::{DELAY_MAX, LEASE_MIN};
-use switchboard_engine::{Durability, ManualClock, SystemClock, Timestamp};
+use switchboard_engine::{Durability, SystemClock, Timestamp};
 
 use super::*;
 use crate::commit::Rounds;
-use crate::store::{Batch, MemoryStore, Space, Store, StoreError, View};
+use crate::store::{Batch, MemoryStore, Space, Store};
+
+mod bed;
+
+use bed::{Bed, Disk};
 
 const LEASE: Duration = Duration::from_secs(10);
 const LONG: Duration = Duration::from_secs(3600);
-
-/// A store that can be made to fail, to lose and to damage.
-#[derive(Debug, Default)]
-struct Disk {
-    store: MemoryStore,
-    fails: AtomicBool,
-    damaged: SyncMutex<Vec<Vec<u8>>>,
-}
-
-impl Store for Disk {
-    fn get(&self, space: Space, key: &[u8]) -> StoreResult<Option<Bytes>> {
-        match self.damaged.lock().iter().any(|damaged| damaged == key) {
-            true => Err(StoreError::Damaged("a flipped byte".to_owned())),
-            false => self.store.get(space, key),
-        }
-    }
-
-    fn view(&self) -> Box<dyn View + '_> {
-        self.store.view()
-    }
-
-    fn write(&self, batch: &Batch, number: u64) -> StoreResult<()> {
-        self.sync()?;
-        self.store.write(batch, number)
-    }
-
-    fn sync(&self) -> StoreResult<()> {
-        match self.fails.load(Ordering::Acquire) {
-            true => Err(StoreError::Disk("no space left".to_owned())),
-            false => Ok(()),
-        }
-    }
-
-    fn mend(&self) -> StoreResult<u64> {
-        self.sync()?;
-        self.store.mend()
-    }
-
-    fn settle(&self) -> StoreResult<()> {
-        Ok(())
-    }
-}
-
-struct Bed {
-    disk: Arc<Disk>,
-    clock: ManualClock,
-    queues: EmbeddedQueues,
-    committer: Arc<Committer>,
-    rounds: Rounds,
-    durability: Durability,
-    body_bytes_max: usize,
-}
-
-impl Bed {
-    fn new(durability: Durability, body_bytes_max: usize) -> Self {
-        let clock = ManualClock::at(Timestamp::from_millis(1_000_000));
-        Self::open(Arc::default(), clock, durability, body_bytes_max)
-    }
-
-    fn open(disk: Arc<Disk>, clock: ManualClock, durability: Durability, body_bytes_max: usize) -> Self {
-        let number = disk.store.mend().unwrap();
-        let store = Arc::clone(&disk) as Arc<dyn Store>;
-        let committer = Committer::new(store, durability);
-        let queues =
-            EmbeddedQueues::load_with(Arc::clone(&committer), Arc::new(clock.clone()), body_bytes_max);
-        let queues = queues.unwrap();
-        committer.add_source(queues.source());
-        let rounds = Rounds::start(Arc::clone(&committer), number, None).unwrap();
-        Self {
-            disk,
-            clock,
-            queues,
-            committer,
-            rounds,
-            durability,
-            body_bytes_max,
-        }
-    }
-
-    fn reopen(mut self) -> Self {
-        self.queues.close();
-        self.rounds.stop().unwrap();
-        Self::open(self.disk, self.clock, self.durability, self.body_bytes_max)
-    }
-
-    /// Time passes, and what is due is done.
-    fn pass(&self, time: Duration) {
-        self.clock.advance(time);
-        self.queues.source().tick();
-    }
-
-    async fn stored(&self) {
-        self.committer.when_stored().await.unwrap();
-    }
-
-    async fn push(&self, payload: &'static str) -> JobId {
-        self.push_as(Push::new(payload)).await
-    }
-
-    async fn push_as(&self, push: Push) -> JobId {
-        self.queues.push(&queue(), push).await.unwrap().id
-    }
-
-    async fn reserve(&self, max: usize) -> Vec<Reserved> {
-        self.queues
-            .reserve(&queue(), max, LEASE, Duration::ZERO)
-            .await
-            .unwrap()
-    }
-
-    async fn one(&self) -> Reserved {
-        let reserved = self.reserve(1).await;
-        assert_eq!(reserved.len(), 1);
-        reserved.into_iter().next().unwrap()
-    }
-
-    fn waiting(&self) -> Answer<Vec<Reserved>> {
-        self.queues.reserve(&queue(), 1, LEASE, LONG)
-    }
-
-    async fn counts(&self) -> [u64; 4] {
-        let Counts {
-            ready,
-            delayed,
-            reserved,
-            dead,
-        } = self.queues.counts(&queue()).await.unwrap();
-        [ready, delayed, reserved, dead]
-    }
-
-    async fn peek(&self, state: JobState) -> Vec<Peeked> {
-        self.queues.peek(&queue(), state, None, JOBS_MAX).await.unwrap()
-    }
-}
 
 fn queue() -> QueueName {
     QueueName::new("work").unwrap()
@@ -630,7 +499,7 @@ async fn of_many_workers_each_job_reaches_one() {
     const WORKERS: u64 = 8;
     const JOBS: u64 = 500;
     let bed = Arc::new(bed());
-    let done = Arc::new(SyncMutex::new(Vec::new()));
+    let done = Arc::new(Mutex::new(Vec::new()));
     let mut tasks = tokio::task::JoinSet::new();
     for _ in 0..WORKERS {
         let (pushing, working, done) = (Arc::clone(&bed), Arc::clone(&bed), Arc::clone(&done));

@@ -131,6 +131,19 @@ fn bodies_of_ready_jobs_stay_in_memory_up_to_a_bound() {
 }
 
 #[test]
+fn a_body_that_is_on_the_disk_and_in_memory_is_not_written_again_and_goes_when_it_is_taken() {
+    let mut core = Core::new();
+    core.push(at(0), 1, &job("a")).unwrap();
+    collect(&mut core, at(0));
+    core.confirm(0);
+    assert!(core.bytes() > 0);
+    assert!(core.reserve(at(0), 1, LEASE_MIN, 7)[0].body.is_some());
+    assert_eq!(core.bytes(), 0);
+    core.nack(at(0), 1, 7, Duration::ZERO, "no".into()).unwrap();
+    assert_eq!(collect(&mut core, at(0)).len(), 2, "state and reason");
+}
+
+#[test]
 fn a_job_that_ends_while_it_is_written_is_taken_away_in_the_next_round() {
     let (mut core, mut disk) = (Core::new(), Disk::new());
     core.push(at(0), 1, &job("a")).unwrap();
