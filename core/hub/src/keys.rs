@@ -202,4 +202,4 @@ pub(crate) fn fault(error: EngineError) -> Fault {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

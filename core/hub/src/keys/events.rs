@@ -57,6 +57,11 @@ type Watches =
     SelectAll<std::pin::Pin<Box<dyn Stream<Item = (Bucket, Result<WatchEvent, EngineError>)> + Send>>>;
 
 impl KeyEvents {
+    #[cfg(test)]
+    pub(crate) fn is_running(&self) -> bool {
+        self.running.load(Ordering::Acquire)
+    }
+
     /// Sees to it that changes from now on are told, where the engine can begin a watch at once; else soon.
     pub(crate) fn begin(hub: &Arc<HubInner>, engine: &Arc<dyn Engine>) {
         if hub.key_events.running.swap(true, Ordering::AcqRel) {

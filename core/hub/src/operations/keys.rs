@@ -38,7 +38,7 @@ pub(super) const ALL: [(&str, bool, bool); 12] = [
     (APPEND, !SAFE, true),
     (EXPIRE, !SAFE, true),
     (SCAN, SAFE, true),
-    (WATCH, SAFE, true),
+    (WATCH, SAFE, false),
     (BATCH, !SAFE, true),
     (BUCKETS, SAFE, true),
 ];
@@ -280,3 +280,6 @@ fn line(event: &WatchEvent) -> Result<Bytes, Fault> {
 fn now() -> Timestamp {
     SystemTime::now().into()
 }
+
+#[cfg(test)]
+mod tests;

@@ -277,3 +277,6 @@ fn as_write(message: &Message) -> Write {
     };
     Write::put(record::encode(message)).expiring(expiry)
 }
+
+#[cfg(test)]
+mod tests;
