@@ -272,26 +272,13 @@ impl<'a> Import<'a> {
             } else {
                 Duration::ZERO
             };
-            if !self.fail(&queue, wait, reason.clone()).await.map_err(cannot())? {
+            let failed = fail(self.engine, &queue, wait, reason.clone()).await;
+            if !failed.map_err(cannot())? {
                 self.attempts_forgotten += 1;
                 break;
             }
         }
         Ok(())
-    }
-
-    /// Lets the only job that is ready fail. False if it is not the only one.
-    async fn fail(&self, queue: &QueueName, wait: Duration, reason: ByteString) -> crate::Result<bool> {
-        let queues = self.engine.queues();
-        if queues.counts(queue).await?.ready != 1 {
-            return Ok(false);
-        }
-        let reserved = queues.reserve(queue, 1, LEASE, Duration::ZERO).await?;
-        let Some(reserved) = reserved.first() else {
-            return Ok(false);
-        };
-        queues.nack(queue, &reserved.lease, wait, reason).await?;
-        Ok(true)
     }
 
     async fn begin_blob(
@@ -325,6 +312,25 @@ impl<'a> Import<'a> {
             "its content is not what was exported".to_owned(),
         )))
     }
+}
+
+/// Lets the only job that is ready fail. False if it is not the only one.
+async fn fail(
+    engine: &dyn Engine,
+    queue: &QueueName,
+    wait: Duration,
+    reason: ByteString,
+) -> crate::Result<bool> {
+    let queues = engine.queues();
+    if queues.counts(queue).await?.ready != 1 {
+        return Ok(false);
+    }
+    let reserved = queues.reserve(queue, 1, LEASE, Duration::ZERO).await?;
+    let Some(reserved) = reserved.first() else {
+        return Ok(false);
+    };
+    queues.nack(queue, &reserved.lease, wait, reason).await?;
+    Ok(true)
 }
 
 fn cannot_write_blob(name: &str) -> impl FnOnce(EngineError) -> TransferError + use<> {
