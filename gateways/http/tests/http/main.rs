@@ -1,8 +1,11 @@
 //! The HTTP door from outside: raw sockets, and the client of hyper where HTTP/2 is spoken.
 
 mod calls;
+mod conformance;
 mod ending;
 mod events;
+mod floods;
+mod frames;
 mod framing;
 mod http2;
 mod limits;
