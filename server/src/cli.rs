@@ -9,7 +9,9 @@ use clap::{Args, Parser, Subcommand, ValueHint};
 pub mod bench;
 pub mod calls;
 pub mod inspect;
+pub mod keys;
 pub mod serve;
+pub mod state;
 #[cfg(test)]
 mod tests;
 pub mod tools;
@@ -23,6 +25,8 @@ Examples:
   switchboard call upper hello                       prints HELLO
   switchboard subscribe 'home/#'                     print what is published below home/
   switchboard publish home/lamp on                   tell everybody who subscribes
+  switchboard put greeting hi                        keep a value under a key
+  switchboard get greeting                           prints hi, also after a restart
 
 Exit status:
   0   done
@@ -111,10 +115,24 @@ pub enum HubCommand {
     Publish(topics::PublishArgs),
     /// Print the messages of topics as they are published
     Subscribe(topics::SubscribeArgs),
+    /// Keep a value under a key
+    Put(keys::PutArgs),
+    /// Print the value of a key
+    Get(keys::GetArgs),
+    /// Delete keys
+    Delete(keys::DeleteArgs),
+    /// Add to a number that is kept under a key
+    Incr(keys::IncrArgs),
+    /// List keys
+    Keys(keys::KeysArgs),
+    /// Print changes of keys as they happen
+    Watch(keys::WatchArgs),
     /// List the operations that can be called
     Ops(inspect::ListArgs),
     /// List who is connected
     Sessions(inspect::ListArgs),
+    /// Copy the state of a running hub into a new data folder
+    Backup(state::BackupArgs),
     /// Measure how many calls, messages or bytes a second go through a hub
     Bench(bench::BenchArgs),
 }
@@ -122,6 +140,10 @@ pub enum HubCommand {
 /// Commands that need no hub.
 #[derive(Debug, Subcommand)]
 pub enum ToolCommand {
+    /// Write the whole state into a file
+    Export(state::ExportArgs),
+    /// Take a whole state in from a file
+    Import(state::ImportArgs),
     /// Print the default configuration, check one, or show what is in effect
     Config(tools::ConfigArgs),
     /// Print a completion script for a shell

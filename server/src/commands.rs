@@ -10,10 +10,12 @@ use crate::{
 mod bench;
 mod call;
 mod handle;
+mod keys;
 mod list;
 mod publish;
 mod runtime;
 mod serve;
+mod state;
 mod subscribe;
 mod tools;
 
@@ -26,6 +28,8 @@ pub fn run(cli: Cli, inherited: InheritedSockets) -> anyhow::Result<()> {
     match cli.command {
         Command::Serve(args) => serve::serve(&args, inherited),
         Command::Hub(command) => talk(command, global),
+        Command::Tool(ToolCommand::Export(args)) => state::export(&args),
+        Command::Tool(ToolCommand::Import(args)) => state::import(&args),
         Command::Tool(ToolCommand::Config(args)) => tools::config(&args),
         Command::Tool(ToolCommand::Completions(args)) => tools::completions(&args),
         Command::Tool(ToolCommand::Man(args)) => tools::man(&args),
@@ -42,6 +46,13 @@ fn talk(command: HubCommand, global: &Global) -> anyhow::Result<()> {
             HubCommand::Handle(args) => handle::handle(args, client).await,
             HubCommand::Publish(args) => publish::publish(args, client).await,
             HubCommand::Subscribe(args) => subscribe::subscribe(args, client).await,
+            HubCommand::Put(args) => keys::put(args, client).await,
+            HubCommand::Get(args) => keys::get(args, client).await,
+            HubCommand::Delete(args) => keys::delete(args, client).await,
+            HubCommand::Incr(args) => keys::incr(args, client).await,
+            HubCommand::Keys(args) => keys::keys(args, client).await,
+            HubCommand::Watch(args) => keys::watch(args, client).await,
+            HubCommand::Backup(args) => state::backup(args, client).await,
             HubCommand::Ops(args) => list::ops(args, client).await,
             HubCommand::Sessions(args) => list::sessions(args, client).await,
             HubCommand::Bench(args) => bench::bench(args, client).await,

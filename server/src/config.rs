@@ -12,7 +12,8 @@
 //! which is then [resolved](resolve) into the [`Config`] that the rest of the program sees: validated run-time types.
 //! Every fault is collected, with its place, before anything is refused: one `config check` shows them all.
 //!
-//! Nothing here is secret: keys and certificates are named by their files, never held.
+//! Keys and certificates are named by their files, never held. Secret can only be a password in the address of a cluster;
+//! it is not shown.
 
 use std::{
     collections::BTreeMap,
@@ -25,6 +26,7 @@ pub use resolve::Config;
 pub use source::{Origin, Setting};
 
 pub mod address;
+pub mod engine;
 pub mod raw;
 pub mod resolve;
 pub mod schema;

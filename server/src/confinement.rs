@@ -9,7 +9,7 @@ use anyhow::Context;
 use switchboard_net::{Address, Certificate, ClientCertificates};
 
 use crate::{
-    config::{Config, values::AccessLog},
+    config::{Config, engine::Engine, values::AccessLog},
     exit::Failure,
 };
 
@@ -42,7 +42,25 @@ fn confine(config: &mut Config, roots: &[PathBuf]) -> Result<(), Failure> {
         })?;
         Ok(())
     };
-    rewrite("server.data", &mut config.server.data)?;
+    if let Some(data) = &mut config.server.data {
+        rewrite("server.data", data)?;
+    }
+    match &mut config.engine {
+        Engine::Memory => {}
+        Engine::Embedded(embedded) => rewrite("server.data", &mut embedded.folder)?,
+        Engine::Nats(nats) => {
+            for (key, file) in [
+                ("nats.credentials", &mut nats.credentials),
+                ("nats.ca", &mut nats.ca),
+                ("nats.certificate", &mut nats.certificate),
+                ("nats.key", &mut nats.key),
+            ] {
+                if let Some(file) = file {
+                    rewrite(key, file)?;
+                }
+            }
+        }
+    }
     for (key, listen) in [
         ("gotalk.listen", &mut config.gotalk.listen),
         ("http.listen", &mut config.http.listen),
@@ -118,7 +136,11 @@ mod tests {
     fn paths_hold_before_and_after() {
         let mut config = configured("/jail/data", "/jail/tls/cert.pem");
         confine(&mut config, &["/jail".into()]).expect("all inside");
-        assert_eq!(config.server.data, Path::new("./data"));
+        assert_eq!(config.server.data.as_deref(), Some(Path::new("./data")));
+        let Engine::Embedded(embedded) = &config.engine else {
+            panic!("the default engine")
+        };
+        assert_eq!(embedded.folder, Path::new("./data/engine"));
         assert_eq!(
             config.gotalk.listen.get(1),
             Some(&Address::Unix("./data/s".into()))

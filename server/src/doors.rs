@@ -1,7 +1,8 @@
-//! The doors of the hub: every gateway is registered here, by one line in [`open`].
+//! The doors of the hub: every gateway is registered here, by one line in [`bind`].
 //!
 //! A gateway brings where it listens and what takes the connections; binding, the check of who could connect, and the
-//! accepting are the same for all.
+//! accepting are the same for all. Doors are bound before there is a hub, since that may take privileges which the
+//! daemon then gives up, and opened once there is one.
 
 use std::{future::Future, path::Path, pin::Pin};
 
@@ -24,8 +25,6 @@ mod http;
 pub struct House {
     /// What was configured.
     pub config: Config,
-    /// Where all doors lead.
-    pub hub: Hub,
     /// What all listeners share.
     pub network: Network,
     /// The end of it all.
@@ -34,22 +33,31 @@ pub struct House {
     pub access_log: Option<AccessLogFile>,
 }
 
-/// All doors, and what can be read again while they are open.
+/// All doors, bound: others can connect, and wait until they are [opened](Self::open) and run.
 #[derive(Default)]
 pub struct Doors {
     /// In the order of their registration.
-    pub doors: Vec<Door>,
+    bound: Vec<Bound>,
     /// What the TLS doors show: one for each gateway, since each speaks other protocols over it.
     pub tls: Vec<Tls>,
 }
 
-/// A door whose listener is bound: others can connect, and wait until it [runs](Self::run).
+/// The doors of one gateway, and what makes them lead to a hub.
+struct Bound {
+    name: &'static str,
+    addresses: Vec<String>,
+    run: Box<dyn FnOnce(&House, &Hub) -> Vec<Run> + Send>,
+}
+
+type Run = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// A door that leads to the hub as soon as it [runs](Self::run).
 pub struct Door {
     /// Its gateway.
     pub name: &'static str,
     /// Where it really listens, as a URL.
     pub address: String,
-    run: Pin<Box<dyn Future<Output = ()> + Send>>,
+    run: Run,
 }
 
 /// Why a door cannot be opened; what is wrong is in its source.
@@ -76,8 +84,8 @@ pub enum DoorError {
     },
 }
 
-/// What a gateway brings.
-struct Gateway<A> {
+/// Where a gateway listens.
+struct Entrance {
     name: &'static str,
     /// How its addresses are written.
     schemes: &'static Schemes,
@@ -85,29 +93,73 @@ struct Gateway<A> {
     alpn: &'static [&'static [u8]],
     /// Without TLS, which is the same for all.
     listen: Vec<ListenerConfig>,
-    accept: A,
 }
 
 /// Binds all doors that are configured, in the order of their registration.
 ///
 /// # Errors
-/// The first that cannot be opened; then none is.
-pub async fn open(house: &House) -> Result<Doors, DoorError> {
+/// The first that cannot be bound; then none is.
+pub async fn bind(house: &House) -> Result<Doors, DoorError> {
     let mut doors = Doors::default();
-    bind(house, gotalk::gateway(house), &mut doors).await?;
-    bind(house, http::gateway(house), &mut doors).await?;
+    doors.add(house, gotalk::entrance(house), gotalk::gateway).await?;
+    doors.add(house, http::entrance(house), http::gateway).await?;
     Ok(doors)
 }
 
-async fn bind<A: Accept + Clone>(
+impl Doors {
+    async fn add<A: Accept + Clone>(
+        &mut self,
+        house: &House,
+        entrance: Entrance,
+        gateway: fn(&House, &Hub) -> A,
+    ) -> Result<(), DoorError> {
+        let tls = tls(house, &entrance)?;
+        self.tls.extend(tls.clone());
+        let name = entrance.name;
+        let bound = listeners(house, entrance, tls).await?;
+        let (addresses, listeners): (Vec<_>, Vec<_>) = bound.into_iter().unzip();
+        let run = move |house: &House, hub: &Hub| {
+            let accept = gateway(house, hub);
+            let run = |listener: Listener| -> Run {
+                Box::pin(listener.run(accept.clone(), house.shutdown.clone()))
+            };
+            listeners.into_iter().map(run).collect()
+        };
+        self.bound.push(Bound {
+            name,
+            addresses,
+            run: Box::new(run),
+        });
+        Ok(())
+    }
+
+    /// Has all of them lead to the hub.
+    pub fn open(self, house: &House, hub: &Hub) -> Vec<Door> {
+        let open = |bound: Bound| {
+            let runs = (bound.run)(house, hub);
+            bound
+                .addresses
+                .into_iter()
+                .zip(runs)
+                .map(move |(address, run)| Door {
+                    name: bound.name,
+                    address,
+                    run,
+                })
+        };
+        self.bound.into_iter().flat_map(open).collect()
+    }
+}
+
+/// Bound listeners, each with where it really listens.
+async fn listeners(
     house: &House,
-    gateway: Gateway<A>,
-    doors: &mut Doors,
-) -> Result<(), DoorError> {
-    let door = gateway.name;
-    let tls = tls(house, &gateway)?;
-    doors.tls.extend(tls.clone());
-    for mut config in gateway.listen {
+    entrance: Entrance,
+    tls: Option<Tls>,
+) -> Result<Vec<(String, Listener)>, DoorError> {
+    let door = entrance.name;
+    let mut listeners = Vec::new();
+    for mut config in entrance.listen {
         if matches!(config.address, Address::Tls(_)) {
             config.tls.clone_from(&tls);
         }
@@ -118,23 +170,19 @@ async fn bind<A: Accept + Clone>(
         switchboard_gateway_gotalk::check_guest(listener.local_address())
             .map_err(|source| DoorError::Open { door, source })?;
         let is_tls = listener.config().tls.is_some();
-        doors.doors.push(Door {
-            name: door,
-            address: url(listener.local_address(), gateway.schemes, is_tls),
-            run: Box::pin(listener.run(gateway.accept.clone(), house.shutdown.clone())),
-        });
+        listeners.push((url(listener.local_address(), entrance.schemes, is_tls), listener));
     }
-    Ok(())
+    Ok(listeners)
 }
 
 /// What the gateway's TLS doors show, if it has any.
-fn tls<A>(house: &House, gateway: &Gateway<A>) -> Result<Option<Tls>, TlsError> {
-    let mut listen = gateway.listen.iter();
+fn tls(house: &House, entrance: &Entrance) -> Result<Option<Tls>, TlsError> {
+    let mut listen = entrance.listen.iter();
     if !listen.any(|config| matches!(config.address, Address::Tls(_))) {
         return Ok(None);
     }
     let settings = house.config.tls.clone().map(|settings| TlsSettings {
-        alpn: gateway.alpn.iter().map(|name| name.to_vec()).collect(),
+        alpn: entrance.alpn.iter().map(|name| name.to_vec()).collect(),
         ..settings
     });
     settings.map(Tls::new).transpose()

@@ -6,7 +6,7 @@ use std::{process::ExitCode, time::Duration};
 
 use switchboard_peer::Fault;
 
-use crate::{config, doors, output};
+use crate::{config, doors, engines, output};
 
 /// The exit statuses of `switchboard`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,6 +90,13 @@ impl Exit {
         }
         if let Some(doors::DoorError::Open { .. }) = cause.downcast_ref() {
             return Some(Self::Usage);
+        }
+        if let Some(failure) = cause.downcast_ref::<engines::EngineFailure>() {
+            return Some(if failure.may_pass() {
+                Self::Retry
+            } else {
+                Self::Error
+            });
         }
         if let Some(output::OutputError::Closed) = cause.downcast_ref() {
             return Some(Self::Ok);

@@ -50,7 +50,10 @@ fn data_directory(sources: &config::Sources) -> PathBuf {
     let loaded = config::load(sources);
     loaded.map_or_else(
         |_| config::raw::RawServer::default().data,
-        |loaded| loaded.config.server.data,
+        |loaded| {
+            let own = loaded.config.server.data;
+            own.unwrap_or_else(|| config::raw::RawServer::default().data)
+        },
     )
 }
 

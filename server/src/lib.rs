@@ -11,13 +11,14 @@
 //! | [`config`] | file, environment and flags, turned into checked run-time types |
 //! | [`confinement`], [`data_directory`] | where the daemon's files are |
 //! | [`doors`] | the gateways of the daemon |
+//! | [`engines`] | what it keeps its state in |
 //! | [`exit`] | the table from faults to exit statuses |
 //! | [`hub_url`] | where the hub is |
 //! | [`json`] | JSON laid out for people |
 //! | [`logging`] | the log |
 //! | [`output`], [`payload`] | results to stdout, payloads from arguments or stdin |
 //! | [`process`] | programs run for calls |
-//! | [`report`] | what a load test found |
+//! | [`report`] | what a load test found, how far a transfer is |
 //! | [`units`] | `10s`, `64KiB`, `unlimited` |
 
 #![deny(missing_docs)]
@@ -31,6 +32,7 @@ pub mod config;
 pub mod confinement;
 pub mod data_directory;
 pub mod doors;
+pub mod engines;
 pub mod exit;
 pub mod hub_url;
 pub mod json;

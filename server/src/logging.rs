@@ -12,6 +12,9 @@ mod tests;
 /// The words that name a level.
 const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
 
+/// Libraries that say at `info` what is of use only to who works on them.
+const TALKATIVE: [&str; 3] = ["fjall", "lsm_tree", "async_nats"];
+
 /// Why a log could not be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum LogError {
@@ -45,7 +48,18 @@ fn filter(level: &str) -> Result<EnvFilter, LogError> {
             return Err(LogError::Level((*directive).to_owned()));
         }
     }
-    Ok(EnvFilter::builder().parse(directives.join(","))?)
+    let is_info = directives
+        .iter()
+        .any(|directive| directive.eq_ignore_ascii_case("info"));
+    let quiet = TALKATIVE
+        .iter()
+        .filter(|_| is_info)
+        .map(|library| format!("{library}=warn"));
+    // What is written comes last, and wins.
+    let all: Vec<_> = quiet
+        .chain(directives.iter().map(|&directive| directive.to_owned()))
+        .collect();
+    Ok(EnvFilter::builder().parse(all.join(","))?)
 }
 
 /// Starts the log of this process, on stderr; in colour if that is a terminal and `NO_COLOR` is not set.

@@ -8,6 +8,7 @@ use serde_json::json;
 pub mod progress;
 #[cfg(test)]
 mod tests;
+pub mod transferred;
 
 /// Longest latency told apart, in nanoseconds: one hour, far above every deadline. Longer ones count as this.
 const LATENCY_NS_MAX: u64 = 3_600_000_000_000;

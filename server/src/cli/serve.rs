@@ -13,6 +13,9 @@ const AFTER_HELP: &str = "\
 Everything has a default: without a file and without options the hub listens for gotalk on tcp://127.0.0.1:4700 and
 on the Unix socket ./data/switchboard.sock, and for browsers and curl on http://127.0.0.1:4780.
 
+What must outlast it (last values of topics, keys, queues, blobs) is in ./data too, or in a NATS cluster with --engine;
+then any number of daemons are one switchboard.
+
 Whoever connects may do everything, for there are no accounts yet; so it listens on loopback and Unix sockets only.
 
 Options win over environment variables (SWITCHBOARD_SECTION_KEY), these over the file, the file over the defaults.
@@ -27,6 +30,8 @@ Examples:
   switchboard serve
   switchboard serve --listen tcp://127.0.0.1:5000 --listen unix:///run/switchboard/switchboard.sock
   switchboard serve --listen unix://{data}/switchboard.sock --listen http://127.0.0.1:8080
+  switchboard serve --data /var/lib/switchboard --durability always
+  switchboard serve --engine nats://host1:4222,nats://host2:4222,nats://host3:4222
   switchboard serve --listen tls://127.0.0.1:4743 --tls-self-signed
   SWITCHBOARD_LOG_LEVEL=debug switchboard serve --config /etc/switchboard/switchboard.toml";
 
@@ -46,9 +51,18 @@ pub struct ServeArgs {
     /// address is given is closed.
     #[arg(long, value_name = "ADDR")]
     pub listen: Vec<String>,
-    /// Folder of the daemon's own files
+    /// Folder of the daemon's own files and of its state; `:memory:` keeps nothing
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub data: Option<String>,
+    /// Where state is kept: `embedded`, or a NATS cluster, nats://HOST:PORT, several with commas between
+    #[arg(long, value_name = "ENGINE")]
+    pub engine: Option<String>,
+    /// When what was acknowledged is safe from the loss of power: always, second or never
+    #[arg(long, value_name = "WHEN")]
+    pub durability: Option<String>,
+    /// Start although state is damaged or missing, without what is lost; the log names it
+    #[arg(long)]
+    pub accept_loss: bool,
     /// Make a certificate at start, for trying out TLS
     #[arg(long, conflicts_with_all = ["tls_cert", "tls_key"])]
     pub tls_self_signed: bool,
@@ -97,6 +111,8 @@ impl ServeArgs {
             gotalk,
             http,
             text("--data", "server", "data", &self.data),
+            text("--engine", "engine", "engine", &self.engine),
+            text("--durability", "engine", "durability", &self.durability),
             self_signed,
             text("--tls-cert", "tls", "certificate", &self.tls_cert),
             text("--tls-key", "tls", "key", &self.tls_key),

@@ -148,7 +148,7 @@ async fn send(payload: Payload, mut sender: PartSender) {
 
 /// Writes a result to stdout, byte for byte; on a terminal a line break follows if the result has none, so that the
 /// prompt gets a line of its own.
-struct ResultWriter {
+pub(super) struct ResultWriter {
     output: Output,
     is_terminal: bool,
     /// JSON is laid out, where the result comes in one piece.
@@ -156,7 +156,8 @@ struct ResultWriter {
 }
 
 impl ResultWriter {
-    fn new(json: bool) -> Self {
+    /// With `json`, JSON that comes in one piece is laid out.
+    pub(super) fn new(json: bool) -> Self {
         Self {
             output: Output::stdout(),
             is_terminal: std::io::stdout().is_terminal(),
@@ -164,7 +165,8 @@ impl ResultWriter {
         }
     }
 
-    async fn reply(mut self, reply: Reply) -> anyhow::Result<()> {
+    /// Writes all of it.
+    pub(super) async fn reply(mut self, reply: Reply) -> anyhow::Result<()> {
         match reply {
             Reply::Single(payload) => self.whole(&payload).await,
             Reply::Stream(parts) => self.stream(parts).await,

@@ -1,27 +1,37 @@
 //! `serve`: the daemon from its start to its end.
 //!
 //! ```text
-//! configuration ─► log ─► data folder ─► access log ─► bind all doors ─► drop privileges ─► "ready" ─► … ─► drain
+//! configuration ─► log ─► data folder ─► access log ─► bind all doors ─► drop privileges ─► open the engine
+//!   ─► "ready" ─► … ─► drain: no new connections, sessions end, the engine is closed
 //! ```
 //!
 //! stdout gets one line a door, `NAME  URL`, one below the other, with the address that is really bound, and then `ready`: from that line
 //! on signals are heeded and connections served. Everything else goes to the log.
 
-use std::fmt::Write as _;
+use std::{fmt::Write as _, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use switchboard_hub::{Hub, HubConfig, RetainedLimits};
 use switchboard_net::{Ending, InheritedSockets, Network, Shutdown, open_files, signals};
 
-use super::runtime;
+use super::{
+    runtime,
+    state::{BACKUP, Backup},
+};
 use crate::{
     access_log::AccessLogFile,
     cli::serve::ServeArgs,
     config::{self, Config, values::AccessLog},
     confinement, data_directory,
-    doors::{self, Door, Doors, House},
+    doors::{self, Door, House},
+    engines::{self, Manner},
+    exit::Failure,
     logging, output,
 };
+
+/// How long the engine may take to be closed: more than a disk needs for what it holds back, and than a cluster needs
+/// to answer.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Columns of the longest name of a door.
 const NAME_WIDTH: usize = 6;
@@ -33,7 +43,9 @@ pub(super) fn serve(args: &ServeArgs, inherited: InheritedSockets) -> anyhow::Re
     raise_open_files(&config);
     confinement::enter(&mut config)?;
     let becoming = config.server.privileges.as_ref();
-    data_directory::make(&config.server.data, becoming)?;
+    if let Some(data) = &config.server.data {
+        data_directory::make(data, becoming)?;
+    }
     // The user's own programs may open the socket, as they may where the daemon was that user from the start.
     let owner = data_directory::owner(becoming)?;
     for unix in [&mut config.gotalk.unix, &mut config.http.unix] {
@@ -41,13 +53,15 @@ pub(super) fn serve(args: &ServeArgs, inherited: InheritedSockets) -> anyhow::Re
     }
     let access_log = open_access_log(&config, owner)?;
     let house = House {
-        hub: Hub::new(hub_config(&config)),
         network: Network::with_inherited(config.limits.clone(), inherited),
         shutdown: Shutdown::new(),
         access_log: access_log.clone(),
         config,
     };
-    let done = runtime::block_on(run(house));
+    let manner = Manner {
+        accept_loss: args.accept_loss,
+    };
+    let done = runtime::block_on(run(house, manner));
     if let Some(log) = access_log {
         log.close();
     }
@@ -61,12 +75,16 @@ fn open_access_log(config: &Config, owner: Option<u32>) -> anyhow::Result<Option
     }
 }
 
-async fn run(house: House) -> anyhow::Result<()> {
-    let Doors { doors, tls } = doors::open(&house).await?;
+async fn run(house: House, manner: Manner) -> anyhow::Result<()> {
+    let doors = doors::bind(&house).await?;
+    let tls = doors.tls.clone();
     if let Some(privileges) = &house.config.server.privileges {
         let dropped = privileges.drop_to()?;
         tracing::info!(user = dropped.user, group = dropped.group, "privileges dropped");
     }
+    // As who the daemon will be from now on: what an engine makes belongs to it.
+    let hub = open_hub(&house, manner).await?;
+    let doors = doors.open(&house, &hub);
     let access_log = house.access_log.clone();
     let reload = move || {
         if tls.is_empty() && access_log.is_none() {
@@ -87,12 +105,35 @@ async fn run(house: House) -> anyhow::Result<()> {
         tokio::spawn(door.run());
     }
     house.shutdown.draining().await;
+    hub.drain();
     tracing::info!(grace = ?house.config.server.grace, connections = house.network.stats().open(), "draining");
     match house.shutdown.drain(house.config.server.grace).await {
         Ending::Graceful => tracing::info!("stopped: everything had ended"),
         Ending::Stopped { tasks } => tracing::warn!(tasks, "stopped: not everything had ended"),
     }
-    Ok(())
+    close(&hub).await
+}
+
+async fn open_hub(house: &House, manner: Manner) -> anyhow::Result<Hub> {
+    let engine = engines::open(&house.config.engine, manner).await?;
+    tracing::info!(engine = engine.description(), "engine open");
+    let hub = Hub::with_engine(hub_config(&house.config), Arc::clone(&engine)).await;
+    let hub = hub
+        .map_err(Failure::from)
+        .context("cannot read the last values")?;
+    let safe = false;
+    hub.serve_own(BACKUP, safe, Arc::new(Backup { engine }));
+    Ok(hub)
+}
+
+/// What was acknowledged is safe when this has succeeded.
+async fn close(hub: &Hub) -> anyhow::Result<()> {
+    match tokio::time::timeout(CLOSE_TIMEOUT, hub.stop()).await {
+        Ok(stopped) => Ok(stopped
+            .map_err(Failure::from)
+            .context("cannot close the engine")?),
+        Err(_) => anyhow::bail!("the engine was not closed within {CLOSE_TIMEOUT:?}"),
+    }
 }
 
 fn announce(doors: &[Door]) {

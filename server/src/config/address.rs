@@ -56,6 +56,9 @@ pub enum ListenError {
     /// A path is missing, or holds braces, which stand for placeholders of which there is only one.
     #[error("`{0}` needs a path, like unix:///run/switchboard.sock or unix://{{data}}/switchboard.sock")]
     Path(String),
+    /// It is in the data directory, and there is none.
+    #[error("`{0}` is in the data folder, and a daemon with the data `:memory:` has none: name another path")]
+    NoData(String),
     /// It begins as no address of this door does.
     #[error(
         "`{text}` begins with none of {}://, {}://, unix:// and fd://; \
@@ -81,13 +84,21 @@ pub enum ListenError {
     },
 }
 
-/// Reads a listen address of a door; `{data}` at the head of a Unix path stands for the data directory.
+/// Whether the address is the path of a socket in the data directory.
+pub(super) fn is_in_data(text: &str) -> bool {
+    text.strip_prefix(UNIX).is_some_and(|path| path.starts_with(DATA))
+}
+
+/// Reads a listen address of a door; `{data}` at the head of a Unix path stands for the data directory, if there is one.
 ///
 /// Inherited sockets (`fd://…`) pass: only the bound listener can tell whether they are loopback.
 ///
 /// # Errors
 /// What [`ListenError`] names. An address that is not loopback is refused while guest is open.
-pub fn listen(text: &str, data: &Path, door: &'static Schemes) -> Result<Address, ListenError> {
+pub fn listen(text: &str, data: Option<&Path>, door: &'static Schemes) -> Result<Address, ListenError> {
+    if data.is_none() && is_in_data(text) {
+        return Err(ListenError::NoData(text.to_owned()));
+    }
     let address = match text.split_once("://") {
         Some(("unix", path)) if path.starts_with(DATA) => {
             let path = file(path, data).ok_or_else(|| ListenError::Path(text.to_owned()))?;
@@ -122,15 +133,15 @@ fn endpoint(text: &str) -> Result<Endpoint, AddressError> {
     text.strip_suffix('/').unwrap_or(text).parse()
 }
 
-/// The path of a file; `{data}` at its head stands for the data directory. `None` if it names no file, or holds braces
-/// elsewhere, which stand for nothing.
-pub(super) fn file(text: &str, data: &Path) -> Option<PathBuf> {
+/// The path of a file; `{data}` at its head stands for the data directory. `None` if it names no file, is in a data
+/// directory that is not there, or holds braces elsewhere, which stand for nothing.
+pub(super) fn file(text: &str, data: Option<&Path>) -> Option<PathBuf> {
     let below = text.strip_prefix(DATA);
-    let path = below.map_or_else(
-        || PathBuf::from(text),
-        |below| data.join(below.trim_start_matches('/')),
-    );
-    let is_named = path.file_name().is_some() && path != data;
+    let path = match below {
+        None => PathBuf::from(text),
+        Some(below) => data?.join(below.trim_start_matches('/')),
+    };
+    let is_named = path.file_name().is_some() && Some(path.as_path()) != data;
     let is_plain = !below.unwrap_or(text).contains(['{', '}', '\0']);
     (is_named && is_plain).then_some(path)
 }

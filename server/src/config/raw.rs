@@ -7,6 +7,7 @@
 use std::{num::NonZeroU32, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
+use switchboard_engine::Durability;
 
 use crate::units::{Bound, ByteSize, Span};
 
@@ -30,6 +31,10 @@ pub struct RawConfig {
     pub http: RawHttp,
     /// The hub.
     pub hub: RawHub,
+    /// Where the hub keeps its state.
+    pub engine: RawEngine,
+    /// The cluster, if the engine is one.
+    pub nats: RawNats,
 }
 
 /// `[server]`
@@ -299,6 +304,60 @@ impl Default for RawHub {
             subscriptions_per_session: count(1024),
             retained_messages: count(100_000),
             retained_bytes: ByteSize::from_mib(256),
+        }
+    }
+}
+
+/// `[engine]`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawEngine {
+    /// `embedded`, or the servers of a cluster: `nats://HOST:PORT`, several with commas between.
+    pub engine: String,
+    /// When what was acknowledged is safe from the loss of power.
+    #[serde(with = "super::values::durability")]
+    pub durability: Durability,
+    /// Memory for what is read often.
+    pub memory: ByteSize,
+}
+
+impl Default for RawEngine {
+    fn default() -> Self {
+        Self {
+            engine: super::engine::EMBEDDED.to_owned(),
+            durability: Durability::Second,
+            memory: ByteSize::from_mib(256),
+        }
+    }
+}
+
+/// `[nats]`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawNats {
+    /// File with a JWT and its seed.
+    pub credentials: Option<PathBuf>,
+    /// PEM file of who signs for the servers.
+    pub ca: Option<PathBuf>,
+    /// PEM file of the certificate that is shown to them.
+    pub certificate: Option<PathBuf>,
+    /// PEM file of its private key.
+    pub key: Option<PathBuf>,
+    /// Servers that keep a copy of everything.
+    pub replicas: NonZeroU32,
+    /// What tells this switchboard from others in the same account.
+    pub prefix: String,
+}
+
+impl Default for RawNats {
+    fn default() -> Self {
+        Self {
+            credentials: None,
+            ca: None,
+            certificate: None,
+            key: None,
+            replicas: count(1),
+            prefix: "switchboard".to_owned(),
         }
     }
 }

@@ -14,8 +14,10 @@ use switchboard_net::{
 
 use super::{
     address::{self, Schemes},
+    engine::{self, Engine},
     raw::{
-        self, FileMode, List, LogFormat, RawConfig, RawGotalk, RawHub, RawLimits, RawLog, RawServer, RawTls,
+        self, FileMode, List, LogFormat, RawConfig, RawGotalk, RawHttp, RawHub, RawLimits, RawLog, RawServer,
+        RawTls,
     },
 };
 use crate::{
@@ -49,13 +51,15 @@ pub struct Config {
     pub http: Http,
     /// The hub.
     pub hub: Hub,
+    /// Where it keeps its state.
+    pub engine: Engine,
 }
 
 /// The process.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Server {
-    /// Folder of the daemon's own files; made at start if it is not there.
-    pub data: PathBuf,
+    /// Folder of the daemon's own files; made at start if it is not there. `None`: it keeps none.
+    pub data: Option<PathBuf>,
     /// How long a stop waits for running calls.
     pub grace: Duration,
     /// Whom to become after binding, and where; `None` to stay as started.
@@ -126,10 +130,10 @@ pub(super) struct Fault {
 }
 
 /// Collects faults, so that one run tells them all.
-struct Faults(Vec<Fault>);
+pub(super) struct Faults(Vec<Fault>);
 
 impl Faults {
-    fn tell(&mut self, section: &'static str, key: &'static str, message: impl Into<String>) {
+    pub(super) fn tell(&mut self, section: &'static str, key: &'static str, message: impl Into<String>) {
         self.0.push(Fault {
             section,
             key,
@@ -145,7 +149,7 @@ impl Faults {
     }
 
     /// A size that fits this machine's memory addresses and is at least one byte.
-    fn size(&mut self, section: &'static str, key: &'static str, size: ByteSize) -> usize {
+    pub(super) fn size(&mut self, section: &'static str, key: &'static str, size: ByteSize) -> usize {
         if size.0 == 0 {
             self.tell(section, key, "must be larger than zero");
         }
@@ -183,6 +187,7 @@ pub(super) fn resolve(raw: &RawConfig) -> (Option<Config>, Vec<Fault>) {
     ];
     let tls = resolve_tls(&raw.tls, &server, doors, &mut faults);
     let hub = resolve_hub(&raw.hub, &mut faults);
+    let engine = engine::resolve(&raw.engine, &raw.nats, &server, &mut faults);
     let config = Config {
         server,
         log,
@@ -192,6 +197,7 @@ pub(super) fn resolve(raw: &RawConfig) -> (Option<Config>, Vec<Fault>) {
         gotalk,
         http,
         hub,
+        engine,
     };
     (faults.0.is_empty().then_some(config), faults.0)
 }
@@ -201,7 +207,7 @@ fn resolve_server(raw: &RawServer, faults: &mut Faults) -> Server {
         faults.tell("server", "data", "is empty: name a folder");
     }
     Server {
-        data: raw.data.clone(),
+        data: (raw.data.as_os_str() != engine::IN_MEMORY).then(|| raw.data.clone()),
         grace: raw.grace.0,
         privileges: resolve_privileges(raw, faults),
     }
@@ -313,8 +319,12 @@ fn resolve_listen(
     faults: &mut Faults,
 ) -> Vec<Address> {
     let mut addresses: Vec<Address> = Vec::new();
-    for text in &written.0 {
-        match address::listen(text, &server.data, door) {
+    let data = server.data.as_deref();
+    // Who keeps no files and named no addresses does without the socket among the default ones.
+    let is_default = [RawGotalk::default().listen, RawHttp::default().listen].contains(written);
+    let wanted = |text: &&String| data.is_some() || !is_default || !address::is_in_data(text);
+    for text in written.0.iter().filter(wanted) {
+        match address::listen(text, data, door) {
             Ok(address) if addresses.contains(&address) && !address::is_any_port(&address) => {
                 faults.tell(door.section, "listen", format!("`{text}` stands there twice"));
             }
@@ -408,7 +418,7 @@ fn resolve_certificate(raw: &RawTls, server: &Server, faults: &mut Faults) -> Op
         }
         (true, None, None) => {
             // Kept, so that clients which were given it know the daemon again after a restart.
-            let directory = Some(server.data.clone());
+            let directory = server.data.clone();
             return Some(Certificate::SelfSigned {
                 names: raw.names.0.clone(),
                 directory,

@@ -8,10 +8,10 @@ use serde::{
     forward_to_deserialize_any,
 };
 
-use super::raw::{RawGotalk, RawHttp, RawHub, RawLimits, RawLog, RawServer, RawTls};
+use super::raw::{RawEngine, RawGotalk, RawHttp, RawHub, RawLimits, RawLog, RawNats, RawServer, RawTls};
 
 /// Every section with its keys, in the order of the file.
-pub fn sections() -> [(&'static str, &'static [&'static str]); 7] {
+pub fn sections() -> [(&'static str, &'static [&'static str]); 9] {
     [
         ("server", fields_of::<RawServer>()),
         ("log", fields_of::<RawLog>()),
@@ -20,6 +20,8 @@ pub fn sections() -> [(&'static str, &'static [&'static str]); 7] {
         ("gotalk", fields_of::<RawGotalk>()),
         ("http", fields_of::<RawHttp>()),
         ("hub", fields_of::<RawHub>()),
+        ("engine", fields_of::<RawEngine>()),
+        ("nats", fields_of::<RawNats>()),
     ]
 }
 

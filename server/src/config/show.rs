@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::{Origins, raw::RawConfig, schema};
+use super::{Origins, engine, raw::RawConfig, schema};
 
 /// All sections and keys in the order of the schema.
 pub(super) fn to_toml(raw: &RawConfig, origins: &Origins) -> String {
@@ -17,6 +17,10 @@ pub(super) fn to_toml(raw: &RawConfig, origins: &Origins) -> String {
             let origin = origins.get(&(section, *key));
             let comment = origin.map(|origin| format!("  # {origin}")).unwrap_or_default();
             let _ = match table.get(section).and_then(|values| values.get(key)) {
+                Some(toml::Value::String(url)) if (section, *key) == engine::URL_KEY => {
+                    let shown = toml::Value::String(engine::without_secrets(url));
+                    writeln!(text, "{key} = {shown}{comment}")
+                }
                 Some(value) => writeln!(text, "{key} = {value}{comment}"),
                 None => writeln!(text, "# {key} is not set"),
             };

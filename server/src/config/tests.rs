@@ -10,10 +10,11 @@ use super::{
     schema,
 };
 
+mod engine;
 mod http;
 
 fn listen(text: &str, data: &Path) -> Result<Address, ListenError> {
-    super::address::listen(text, data, &GOTALK)
+    super::address::listen(text, Some(data), &GOTALK)
 }
 
 /// Loads a file with this text; problems come back as lines, the file's name cut to `FILE`.

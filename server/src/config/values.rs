@@ -91,6 +91,22 @@ impl Serialize for AccessLog {
     }
 }
 
+/// How [`Durability`](switchboard_engine::Durability) is written.
+pub(super) mod durability {
+    use super::{Deserialize, Deserializer, Serializer, de};
+    use switchboard_engine::Durability;
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Durability, D::Error> {
+        String::deserialize(deserializer)?
+            .parse()
+            .map_err(de::Error::custom)
+    }
+
+    pub fn serialize<S: Serializer>(durability: &Durability, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(durability)
+    }
+}
+
 /// A list of texts; a list of one may be written without its brackets.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(transparent)]

@@ -3,16 +3,17 @@
 use std::time::Duration;
 
 use switchboard_gateway_gotalk::{GatewayOptions, GotalkGateway};
+use switchboard_hub::Hub;
 use switchboard_net::Address;
 use switchboard_peer::{Limits, Options};
 
-use super::{Gateway, House, listener};
+use super::{Entrance, House, listener};
 use crate::config::{Config, address, resolve::Gotalk};
 
 /// The part of the daemon's grace, in percent, that calls under way may take: the rest is for the good-byes.
 const CALLS_GRACE_PERCENT: u32 = 90;
 
-pub(super) fn gateway(house: &House) -> Gateway<GotalkGateway> {
+pub(super) fn entrance(house: &House) -> Entrance {
     let settings = &house.config.gotalk;
     let listen = settings.listen.iter().map(|address| {
         let mut config = listener(house, address);
@@ -22,14 +23,17 @@ pub(super) fn gateway(house: &House) -> Gateway<GotalkGateway> {
         }
         config
     });
-    Gateway {
+    Entrance {
         name: "gotalk",
         schemes: &address::GOTALK,
         // It has no name there.
         alpn: &[],
         listen: listen.collect(),
-        accept: GotalkGateway::new(house.hub.clone(), options(&house.config), house.shutdown.clone()),
     }
+}
+
+pub(super) fn gateway(house: &House, hub: &Hub) -> GotalkGateway {
+    GotalkGateway::new(hub.clone(), options(&house.config), house.shutdown.clone())
 }
 
 /// Also those of gotalk that comes by another door.

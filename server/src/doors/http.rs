@@ -5,9 +5,10 @@ use std::sync::Arc;
 use switchboard_gateway_http::{
     AccessLog, Assets, BodyOptions, ConnectionOptions, EventOptions, HttpGateway, HttpOptions,
 };
+use switchboard_hub::Hub;
 use switchboard_net::Address;
 
-use super::{Gateway, House, gotalk, listener};
+use super::{Entrance, House, gotalk, listener};
 use crate::config::{Config, address, raw::AccessLog as Written, resolve::Http};
 
 /// What is offered to clients that ask over TLS, the preferred one first.
@@ -16,7 +17,7 @@ const ALPN: [&[u8]; 2] = [b"h2", b"http/1.1"];
 /// gotalk for web pages, as `clients/js` builds it.
 const LIBRARY: &str = include_str!("../../../clients/js/dist/gotalk.js");
 
-pub(super) fn gateway(house: &House) -> Gateway<HttpGateway> {
+pub(super) fn entrance(house: &House) -> Entrance {
     let settings = &house.config.http;
     let listen = settings.listen.iter().map(|address| {
         let mut config = listener(house, address);
@@ -26,16 +27,19 @@ pub(super) fn gateway(house: &House) -> Gateway<HttpGateway> {
         }
         config
     });
-    let mut options = options(&house.config);
-    options.access_log = access_log(house);
-    let assets = Assets::none().library(LIBRARY).console();
-    Gateway {
+    Entrance {
         name: "http",
         schemes: &address::HTTP,
         alpn: &ALPN,
         listen: listen.collect(),
-        accept: HttpGateway::new(house.hub.clone(), options, assets, house.shutdown.clone()),
     }
+}
+
+pub(super) fn gateway(house: &House, hub: &Hub) -> HttpGateway {
+    let mut options = options(&house.config);
+    options.access_log = access_log(house);
+    let assets = Assets::none().library(LIBRARY).console();
+    HttpGateway::new(hub.clone(), options, assets, house.shutdown.clone())
 }
 
 fn access_log(house: &House) -> AccessLog {

@@ -142,6 +142,13 @@ impl Process {
         line.expect("UTF-8").expect("a line, not the end")
     }
 
+    /// The next line of stdout, or nothing at its end.
+    pub async fn line_or_end(&mut self) -> Option<String> {
+        within("a line of stdout or its end", self.stdout.next_line())
+            .await
+            .expect("UTF-8")
+    }
+
     /// Reads stderr up to a line with these words, and returns it.
     pub async fn says(&mut self, words: &str) -> String {
         within(words, async {

@@ -70,7 +70,7 @@ pub(super) fn resolve(raw: &RawHttp, server: &Server, faults: &mut Faults) -> Ht
         proxy: resolve_proxy("http", raw.proxy_protocol, &raw.proxy_trusted, faults),
         hosts: raw.hosts.0.clone(),
         origins: raw.origins.0.clone(),
-        access_log: resolve_access_log(&raw.access_log, &server.data, faults),
+        access_log: resolve_access_log(&raw.access_log, server.data.as_deref(), faults),
         call_timeout: faults.not_zero("http", "call_timeout", raw.call_timeout),
         requests_in_flight: raw.requests_in_flight,
         head_max: faults.size("http", "head_max", raw.head_max),
@@ -150,7 +150,7 @@ fn origin_fault(origin: &str) -> Option<&'static str> {
         .then_some("has the scheme's own port, which browsers leave out: leave it out too")
 }
 
-fn resolve_access_log(written: &AccessLog, data: &Path, faults: &mut Faults) -> AccessLog {
+fn resolve_access_log(written: &AccessLog, data: Option<&Path>, faults: &mut Faults) -> AccessLog {
     let AccessLog::File(path) = written else {
         return written.clone();
     };

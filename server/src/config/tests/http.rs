@@ -27,7 +27,7 @@ fn it_is_open_by_default() {
 
 #[test]
 fn its_addresses_are_urls() {
-    let read = |text: &str| listen(text, Path::new("/d"), &HTTP).map(|address| address.to_string());
+    let read = |text: &str| listen(text, Some(Path::new("/d")), &HTTP).map(|address| address.to_string());
     for (text, address) in [
         ("http://127.0.0.1:4780", "tcp://127.0.0.1:4780"),
         ("http://localhost:4780/", "tcp://localhost:4780"),
