@@ -284,3 +284,35 @@ async fn an_idle_connection_says_good_bye() {
     assert_eq!(text(response).await, "ready\n");
     patient(ended).await.unwrap().expect("a good end");
 }
+
+/// Runs curl, which has an HTTP/2 of its own (nghttp2), and tells what it prints.
+async fn curl(arguments: Vec<String>) -> String {
+    let run = move || std::process::Command::new("curl").args(arguments).output();
+    let ran = tokio::task::spawn_blocking(run).await.unwrap().expect("curl");
+    assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+    String::from_utf8(ran.stdout).unwrap()
+}
+
+#[tokio::test]
+async fn curl_talks_http_2_to_the_door() {
+    let door = Door::open().await;
+    door.serve_usual();
+    let common = "--silent --show-error --max-time 20 --http2-prior-knowledge --write-out %{http_version}/%{http_code}";
+    // One request a run: by prior knowledge, curl 7.88 cannot use a connection twice.
+    let ask = |more: &[&str], target: &str| {
+        let mut arguments: Vec<String> = common.split(' ').map(str::to_owned).collect();
+        arguments.extend(more.iter().map(|more| (*more).to_owned()));
+        arguments.push(format!("http://{}{target}", door.ip()));
+        curl(arguments)
+    };
+    assert_eq!(ask(&["--data", "hello"], "/call/upper").await, "HELLO2/200");
+    assert_eq!(ask(&[], "/healthz").await, "ready\n2/200");
+    let long = "x".repeat(300_000);
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("body");
+    std::fs::write(&file, &long).unwrap();
+    let body = format!("@{}", file.display());
+    let answer = ask(&["--data-binary", &body], "/call/shout").await;
+    assert_eq!(answer.strip_suffix("2/200"), Some(&*long.to_uppercase()));
+    assert_eq!(ask(&["--data", "x"], "/call/busy").await, "come back\n2/503");
+}
