@@ -1,7 +1,7 @@
 //! Large values, as [`switchboard_engine::blobs`] promises.
 //!
 //! ```text
-//! put ─► Writer ─► a temporary file, in chunks with checksums ─► synced, moved to its place
+//! put ─► Writer ─► a temporary file, in chunks with checksums ─► moved to its place, synced
 //!                                            then ─► index: bucket, name → content, size, SHA-256 … (commit thread)
 //!                                                              then ─► the content before it is removed
 //! ```

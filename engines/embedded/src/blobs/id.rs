@@ -51,12 +51,14 @@ impl ContentId {
         Some(Self(id))
     }
 
-    /// Where its file is below a directory: two levels of at most 256 directories each, so that none grows large.
+    /// Where its file is below a directory: two levels of 16 directories each, so that none grows large (ten million
+    /// contents are 40,000 in each), and few have to be created.
     pub(crate) fn path(&self, root: &Path) -> PathBuf {
-        let name = self.to_string();
-        let (first, rest) = name.split_at(2);
-        let (second, _) = rest.split_at(2);
-        root.join(first).join(second).join(&name)
+        let [first, ..] = self.0;
+        let directory = root
+            .join(format!("{:x}", first >> 4))
+            .join(format!("{:x}", first & 0xf));
+        directory.join(self.to_string())
     }
 
     /// What the checksums of its chunks begin with, so that a chunk of another content, or from another place, is found
@@ -100,6 +102,6 @@ mod tests {
             assert_eq!(ContentId::from_file_name(other), None, "{other}");
         }
         let path = ContentId([0xab; 16]).path(Path::new("x"));
-        assert_eq!(path, Path::new("x/ab/ab").join("ab".repeat(16)));
+        assert_eq!(path, Path::new("x/a/b").join("ab".repeat(16)));
     }
 }

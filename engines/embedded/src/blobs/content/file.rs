@@ -4,8 +4,11 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
+use foldhash::HashSet;
+use parking_lot::Mutex;
 use switchboard_engine::{Durability, EngineError, Result};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
@@ -24,7 +27,7 @@ const SUM_BYTES: usize = 8;
 /// Bytes of a full chunk in its file.
 const STORED_CHUNK_BYTES: usize = CHUNK_BYTES + SUM_BYTES;
 
-/// The directory of contents that are being written. It is no name of two hexadecimal digits, as its neighbours are.
+/// The directory of contents that are being written. It is no hexadecimal digit, as its neighbours are.
 pub(crate) const TEMPORARY: &str = "tmp";
 
 /// Contents below a directory.
@@ -32,6 +35,8 @@ pub(crate) const TEMPORARY: &str = "tmp";
 pub(crate) struct FileContents {
     root: PathBuf,
     durability: Durability,
+    /// Directories that are there for good; at most as many as [`ContentId::path`] knows.
+    prepared: Arc<Mutex<HashSet<PathBuf>>>,
 }
 
 /// A content that is being written to a temporary file.
@@ -92,7 +97,11 @@ impl FileContents {
             .and_then(|()| fs::read_dir(&temporary))
             .and_then(|mut entries| entries.try_for_each(|entry| fs::remove_file(entry?.path())));
         emptied.map_err(|error| disk_error(&format!("{}", temporary.display()), &error))?;
-        Ok(Self { root, durability })
+        Ok(Self {
+            root,
+            durability,
+            prepared: Arc::default(),
+        })
     }
 
     pub(crate) fn root(&self) -> &Path {
@@ -146,34 +155,30 @@ impl FileContents {
         }
     }
 
-    /// Moves a temporary file to where it is opened.
-    fn publish(&self, temporary: &Path, id: ContentId) -> io::Result<()> {
-        let path = self.path(id);
-        if let Err(error) = fs::rename(temporary, &path) {
-            if error.kind() != io::ErrorKind::NotFound {
-                return Err(error);
-            }
-            let directories = path
-                .ancestors()
-                .skip(1)
-                .take_while(|directory| *directory != self.root);
-            fs::create_dir_all(path.parent().unwrap_or(&self.root))?;
-            fs::rename(temporary, &path)?;
-            directories
-                .chain([self.root.as_path()])
-                .try_for_each(|directory| self.sync_directory(directory))?;
+    /// Creates a directory of contents if it is missing, and has the disk know of it before anybody relies on it: once in
+    /// the life of a process, as the one before may have ended between the two.
+    fn prepare(&self, directory: &Path) -> io::Result<()> {
+        let mut prepared = self.prepared.lock();
+        if prepared.contains(directory) {
             return Ok(());
         }
-        path.parent()
-            .map_or(Ok(()), |directory| self.sync_directory(directory))
+        fs::create_dir_all(directory)?;
+        if self.is_durable() {
+            let above = directory.ancestors().skip(1);
+            // Its parent, the root, and what the root is in.
+            above.take(3).try_for_each(sync_directory)?;
+        }
+        prepared.insert(directory.to_owned());
+        Ok(())
     }
 
-    fn sync_directory(&self, directory: &Path) -> io::Result<()> {
-        match self.durability {
-            Durability::Always | Durability::Second => File::open(directory)?.sync_all(),
-            Durability::Never => Ok(()),
-        }
+    fn is_durable(&self) -> bool {
+        self.durability != Durability::Never
     }
+}
+
+fn sync_directory(directory: &Path) -> io::Result<()> {
+    File::open(directory)?.sync_all()
 }
 
 impl FileDraft {
@@ -214,21 +219,25 @@ impl FileDraft {
         Ok(())
     }
 
-    /// Under [`Durability::Second`], too, the content is on the disk before anything that speaks of it can be.
+    /// Under [`Durability::Second`], too, the content is on the disk before anything that speaks of it can be. It is moved
+    /// first: one sync then makes a file system write down both.
     pub(super) fn finish(mut self) -> Result<()> {
         if self.filled > 0 {
             self.seal();
         }
-        let finished = self
+        let path = self.contents.path(self.id);
+        let directory = path.parent().unwrap_or(&path);
+        let moved = self
             .write_out()
-            .and_then(|()| match self.contents.durability {
-                Durability::Always | Durability::Second => self.file.sync_data(),
-                Durability::Never => Ok(()),
-            })
-            .and_then(|()| self.contents.publish(&self.temporary.path, self.id));
-        finished.map_err(|error| self.failed(&error))?;
+            .and_then(|()| self.contents.prepare(directory))
+            .and_then(|()| fs::rename(&self.temporary.path, &path));
+        moved.map_err(|error| self.failed(&error))?;
         self.temporary.is_moved = true;
-        Ok(())
+        if !self.contents.is_durable() {
+            return Ok(());
+        }
+        let synced = self.file.sync_data().and_then(|()| sync_directory(directory));
+        synced.map_err(|error| self.failed(&error))
     }
 
     /// Ends a chunk: its sum follows it.
