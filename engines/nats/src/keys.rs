@@ -1,8 +1,8 @@
 //! Values by key, in a stream that keeps the last message of each subject.
 //!
 //! A write reads its key, decides, and publishes on the condition that the key has not changed; if it has, it begins
-//! again. A delete is an atomic batch: a message without a value in place of the last one, soon taken away, and one
-//! for watchers, which is kept for [`DELETED_KEPT`].
+//! again. A delete is a message without a value in place of the last one. It is soon taken away, so that only what is
+//! there is counted and scanned; another one for watchers is kept for [`DELETED_KEPT`].
 
 mod batch;
 mod change;
@@ -24,7 +24,7 @@ use switchboard_engine::{Answer, Bucket, EngineError, Key, Keys, Result};
 use tokio::sync::Mutex;
 
 use crate::feed;
-use crate::janitor::Janitor;
+use crate::janitor::{Chore, Janitor};
 use crate::link::{Committed, DELETED_KEPT, Link, Outgoing, Patience, Read, SUBJECT_BYTES_MAX, SUBJECTS_MAX};
 use crate::names::{Family, Stream};
 use crate::register::Register;
@@ -181,7 +181,7 @@ impl Shared {
             self.check_value(value.len())?;
         }
         let register = self.link.names.bucket(family, bucket);
-        self.register.add(&self.link, Stream::Keys, register).await?;
+        self.register.add(&self.link, Stream::Keys, &register).await?;
         let _waiting = self.lock(key.as_bytes()).await;
         let mut is_newest = !self.link.has_copies();
         for conflict in 0..CONFLICTS_MAX {
@@ -221,6 +221,8 @@ impl Shared {
                     .then_some(None),
             };
             if let Some(after) = done {
+                // The cluster may have come back empty in between.
+                self.register.add(&self.link, Stream::Keys, &register).await?;
                 return Ok(Written::Done { before, after });
             }
             self.after_conflict(conflict).await?;
@@ -283,19 +285,32 @@ impl Shared {
             family,
             bucket,
         };
-        messages.push(writer.absent(key, Some(sequence)));
-        if family == Family::Values {
-            messages.push(writer.deleted(key, expired));
-        }
+        messages.push(writer.absent(key, Some(sequence), expired));
         match self.link.commit(Stream::Keys, &messages).await? {
             Committed::Conflict => Ok(false),
-            Committed::Stored(last) => {
-                let absent = if family == Family::Values { last - 1 } else { last };
-                let subject = names.key(family, bucket, key.as_bytes());
-                self.janitor.remove(Stream::Keys, subject, absent).await;
+            Committed::Stored(sequence) => {
+                self.bury(family, bucket, key, sequence, expired).await;
                 Ok(true)
             }
         }
+    }
+
+    /// Clears away the message that a key is absent, and leaves another for watchers. If this hub is gone before, the
+    /// server clears it away later, and until then it tells watchers itself.
+    async fn bury(&self, family: Family, bucket: &Bucket, key: &Key, sequence: u64, expired: bool) {
+        let names = &self.link.names;
+        let writer = Writer {
+            names,
+            family,
+            bucket,
+        };
+        let chore = Chore {
+            stream: Stream::Keys,
+            before: (family == Family::Values).then(|| writer.deleted(key, sequence, expired)),
+            purge: (names.key(family, bucket, key.as_bytes()), sequence),
+            after: None,
+        };
+        self.janitor.add(chore).await;
     }
 
     /// The names of buckets that hold something of that family.
@@ -351,6 +366,7 @@ impl Shared {
         let told = Outgoing {
             subject: self.link.names.cleared(bucket),
             expected: None,
+            about: None,
             again: false,
             record: "c".to_owned(),
             ttl: Some(DELETED_KEPT),

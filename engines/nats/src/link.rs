@@ -30,6 +30,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::NatsOptions;
 use crate::names::{Names, Stream};
+use crate::options::Secret;
 pub(crate) use commit::{Committed, Outgoing};
 use inboxes::Inboxes;
 pub(crate) use patience::{Patience, Trouble};
@@ -118,12 +119,7 @@ impl Status {
         }
     }
 
-    /// Counts up whenever messages may have been lost on their way to us.
-    pub(crate) fn losses(&self) -> u64 {
-        *self.losses.borrow()
-    }
-
-    /// Tells when that count changes.
+    /// Tells when messages may have been lost on their way to us.
     pub(crate) fn losses_from_now(&self) -> watch::Receiver<u64> {
         self.losses.subscribe()
     }
@@ -266,6 +262,12 @@ impl Link {
         Ok(())
     }
 
+    /// Tells this connection from those before and after it.
+    pub(crate) fn connection(&self) -> (String, u64) {
+        let info = self.client.server_info();
+        (info.server_id, info.client_id)
+    }
+
     /// Most bytes in a message, headers included, as the server says.
     pub(crate) fn message_bytes_max(&self) -> usize {
         self.client.server_info().max_payload
@@ -321,9 +323,17 @@ fn closed() -> EngineError {
 
 async fn connect(options: &NatsOptions, status: &Arc<Status>) -> Result<Client> {
     let hearing = Arc::clone(status);
-    let mut connecting = match &options.credentials {
-        Some(file) => auth::by_credentials(file.clone()),
-        None => ConnectOptions::new(),
+    let addresses = options.addresses()?;
+    let mut connecting = match (
+        &options.credentials,
+        addresses.iter().find_map(|address| address.secret.clone()),
+    ) {
+        (Some(file), _) => auth::by_credentials(file.clone()),
+        (None, Some(Secret::Password(user, password))) => {
+            ConnectOptions::with_user_and_password(user, password)
+        }
+        (None, Some(Secret::Token(token))) => ConnectOptions::with_token(token),
+        (None, None) => ConnectOptions::new(),
     };
     if let Some(ca) = &options.tls_ca {
         connecting = connecting.add_root_certificates(ca.clone());
@@ -353,7 +363,8 @@ async fn connect(options: &NatsOptions, status: &Arc<Status>) -> Result<Client> 
             hearing.hear(&event);
             async {}
         });
-    connecting.connect(&options.servers[..]).await.map_err(|error| {
+    let servers: Vec<String> = addresses.iter().map(|address| address.url.clone()).collect();
+    connecting.connect(&servers[..]).await.map_err(|error| {
         EngineError::unavailable(
             RECONNECT_PAUSE_MAX,
             format!(

@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use switchboard_engine::{Clock, SystemClock};
+use switchboard_engine::{Clock, EngineError, Result, SystemClock};
 
 /// What the streams and subjects of a switchboard begin with, if nothing else is said.
 pub const PREFIX_DEFAULT: &str = "switchboard";
@@ -53,15 +53,90 @@ impl NatsOptions {
         }
     }
 
+    /// The servers, and what each wants to be shown.
+    ///
+    /// # Errors
+    /// Invalid when there are none, or one is no address.
+    pub(crate) fn addresses(&self) -> Result<Vec<Address>> {
+        if self.servers.is_empty() {
+            return Err(EngineError::Invalid(
+                "a NATS cluster takes the address of one server at least".to_owned(),
+            ));
+        }
+        self.servers.iter().map(|server| Address::of(server)).collect()
+    }
+
     /// The servers without passwords, for people.
     pub(crate) fn shown(&self) -> String {
-        let shown: Vec<String> = self
-            .servers
-            .iter()
-            .map(|server| without_secrets(server))
-            .collect();
+        let shown: Vec<&str> = self.servers.iter().map(|server| host(server)).collect();
         shown.join(",")
     }
+}
+
+/// What a server wants to be shown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Secret {
+    Password(String, String),
+    Token(String),
+}
+
+/// Where a server is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Address {
+    pub(crate) url: String,
+    pub(crate) secret: Option<Secret>,
+}
+
+impl Address {
+    fn of(server: &str) -> Result<Self> {
+        let scheme = server.split_once("://").map_or("nats", |(scheme, _)| scheme);
+        let host = host(server);
+        if !["nats", "tls"].contains(&scheme) || host.is_empty() || host.contains('/') {
+            return Err(EngineError::Invalid(format!(
+                "{scheme}://{host} is no NATS server: one is nats://host:port or tls://host:port, with user:password@ \
+                 or token@ before the host if it wants one"
+            )));
+        }
+        let rest = server.split_once("://").map_or(server, |(_, rest)| rest);
+        let secret = rest
+            .rsplit_once('@')
+            .map(|(secret, _)| match secret.split_once(':') {
+                Some((user, password)) => Secret::Password(unescaped(user), unescaped(password)),
+                None => Secret::Token(unescaped(secret)),
+            });
+        Ok(Self {
+            url: format!("{scheme}://{host}"),
+            secret,
+        })
+    }
+}
+
+/// What follows the secret.
+fn host(server: &str) -> &str {
+    let rest = server.split_once("://").map_or(server, |(_, rest)| rest);
+    let host = rest.rsplit_once('@').map_or(rest, |(_, host)| host);
+    host.trim_end_matches('/')
+}
+
+/// With what was escaped by percent signs (RFC 3986, section 2.1), if it all was.
+fn unescaped(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.bytes();
+    while let Some(byte) = rest.next() {
+        if byte != b'%' {
+            bytes.push(byte);
+            continue;
+        }
+        let Some(escaped) = rest
+            .next()
+            .zip(rest.next())
+            .and_then(|(high, low)| const_hex::decode([high, low]).ok())
+        else {
+            return text.to_owned();
+        };
+        bytes.extend(escaped);
+    }
+    String::from_utf8(bytes).unwrap_or_else(|_| text.to_owned())
 }
 
 impl fmt::Debug for NatsOptions {
@@ -75,12 +150,6 @@ impl fmt::Debug for NatsOptions {
     }
 }
 
-fn without_secrets(server: &str) -> String {
-    let (scheme, rest) = server.split_once("://").unwrap_or(("nats", server));
-    let host = rest.rsplit_once('@').map_or(rest, |(_, host)| host);
-    format!("{scheme}://{host}")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -88,7 +157,33 @@ mod tests {
     #[test]
     fn passwords_are_not_shown() {
         let options = NatsOptions::new(["nats://user:pa@ss@host:4222", "tls://token@other", "third:1"]);
-        assert_eq!(options.shown(), "nats://host:4222,tls://other,nats://third:1");
+        assert_eq!(options.shown(), "host:4222,other,third:1");
         assert!(!format!("{options:?}").contains("pa@ss"));
+    }
+
+    #[test]
+    fn addresses_have_their_secrets() {
+        for (server, url, secret) in [
+            ("host", "nats://host", None),
+            ("tls://host:1/", "tls://host:1", None),
+            (
+                "nats://to%40ken@[::1]:4222",
+                "nats://[::1]:4222",
+                Some(Secret::Token("to@ken".to_owned())),
+            ),
+            (
+                "nats://user:pa:ss@host",
+                "nats://host",
+                Some(Secret::Password("user".to_owned(), "pa:ss".to_owned())),
+            ),
+        ] {
+            let address = Address::of(server).expect(server);
+            assert_eq!((&address.url[..], address.secret), (url, secret));
+        }
+        for bad in ["", "http://host", "nats://", "nats://secret@host/path"] {
+            let refused = Address::of(bad).expect_err(bad);
+            assert!(!refused.to_string().contains("secret"), "{refused}");
+        }
+        assert!(NatsOptions::new([""; 0]).addresses().is_err());
     }
 }

@@ -17,8 +17,8 @@ const REMEMBERED_MAX: usize = 100_000;
 /// Remembers what was registered.
 #[derive(Debug, Default)]
 pub(crate) struct Register {
-    /// The count of losses of the connection with which the rest is known: a cluster may come back empty.
-    known: Mutex<(u64, HashSet<String>)>,
+    /// The connection over which the rest is known: a cluster may come back empty.
+    known: Mutex<((String, u64), HashSet<String>)>,
 }
 
 #[derive(Deserialize)]
@@ -35,25 +35,26 @@ struct Subjects {
 }
 
 impl Register {
-    /// Sees to it that the name is listed.
+    /// Sees to it that the name is listed: before something is written, and, as the cluster may come back empty while it
+    /// is being written, after that.
     ///
     /// # Errors
     /// Unavailable.
-    pub(crate) async fn add(&self, link: &Link, stream: Stream, subject: String) -> Result<()> {
-        let losses = link.status.losses();
+    pub(crate) async fn add(&self, link: &Link, stream: Stream, subject: &str) -> Result<()> {
+        let connection = link.connection();
         {
             let mut known = self.known.lock();
-            if known.0 != losses || known.1.len() > REMEMBERED_MAX {
-                *known = (losses, HashSet::new());
+            if known.0 != connection || known.1.len() > REMEMBERED_MAX {
+                *known = (connection.clone(), HashSet::new());
             }
-            if known.1.contains(&subject) {
+            if known.1.contains(subject) {
                 return Ok(());
             }
         }
-        link.register(stream, subject.clone()).await?;
+        link.register(stream, subject.to_owned()).await?;
         let mut known = self.known.lock();
-        if known.0 == losses {
-            known.1.insert(subject);
+        if known.0 == connection {
+            known.1.insert(subject.to_owned());
         }
         Ok(())
     }

@@ -35,6 +35,7 @@ impl Work {
         Outgoing {
             subject: shared.link.names.work(id),
             expected,
+            about: None,
             again: false,
             record: match self {
                 Self::Writing(since) => format!("w {}", since.as_millis()),

@@ -203,6 +203,7 @@ impl Upload {
         Outgoing {
             subject: self.shared.link.names.part(&self.id, number),
             expected: None,
+            about: None,
             again: false,
             record: String::new(),
             ttl: None,

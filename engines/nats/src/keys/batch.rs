@@ -22,8 +22,8 @@ struct Plan<'a> {
     /// What each key has, and whether a message of this batch has been about it.
     keys: HashMap<Key, (Current, bool)>,
     messages: Vec<Outgoing>,
-    /// The places of messages to be taken away once they are stored.
-    rubbish: Vec<usize>,
+    /// The keys that go, and the places of the messages that say so.
+    absent: Vec<(Key, usize)>,
     outcomes: Vec<(Option<Entry>, Option<Entry>)>,
 }
 
@@ -58,7 +58,6 @@ impl Plan<'_> {
             }
             Decision::Delete => {
                 self.say_absent(key);
-                self.messages.push(self.writer.deleted(key, false));
                 None
             }
         };
@@ -71,8 +70,8 @@ impl Plan<'_> {
 
     fn say_absent(&mut self, key: &Key) {
         let expected = self.expected(key);
-        self.rubbish.push(self.messages.len());
-        self.messages.push(self.writer.absent(key, expected));
+        self.absent.push((key.clone(), self.messages.len()));
+        self.messages.push(self.writer.absent(key, expected, false));
     }
 
     /// Where several messages have one subject, only the last shall stay.
@@ -125,7 +124,7 @@ impl Shared {
             return Ok(BatchOutcome::Done(Vec::new()));
         }
         let register = self.link.names.bucket(Family::Values, bucket);
-        self.register.add(&self.link, Stream::Keys, register).await?;
+        self.register.add(&self.link, Stream::Keys, &register).await?;
         let mut is_newest = !self.link.has_copies();
         for conflict in 0..CONFLICTS_MAX {
             let plan = match self.plan(bucket, writes).await? {
@@ -143,13 +142,11 @@ impl Shared {
             match self.link.commit(Stream::Keys, &plan.messages).await? {
                 Committed::Stored(last) => {
                     let first = last + 1 - plan.messages.len() as u64;
-                    for place in &plan.rubbish {
-                        let Some(message) = plan.messages.get(*place) else {
-                            continue;
-                        };
-                        let (subject, up_to) = (message.subject.clone(), first + *place as u64);
-                        self.janitor.remove(Stream::Keys, subject, up_to).await;
+                    for (key, place) in &plan.absent {
+                        let sequence = first + *place as u64;
+                        self.bury(Family::Values, bucket, key, sequence, false).await;
                     }
+                    self.register.add(&self.link, Stream::Keys, &register).await?;
                     return Ok(BatchOutcome::Done(plan.outcomes(last)));
                 }
                 Committed::Conflict => {
@@ -181,7 +178,7 @@ impl Shared {
                 .zip(current.into_iter().map(|current| (current, false)))
                 .collect(),
             messages: Vec::new(),
-            rubbish: Vec::new(),
+            absent: Vec::new(),
             outcomes: Vec::with_capacity(writes.len()),
         };
         for (index, (key, write)) in writes.iter().enumerate() {

@@ -36,6 +36,8 @@ pub(crate) enum State {
     Deleted {
         /// Whether its time had come.
         expired: bool,
+        /// The sequence of the message that said it first, if that was another one.
+        first: Option<u64>,
     },
 }
 
@@ -60,9 +62,11 @@ impl Record {
                 created: Timestamp::from_millis(created?.parse().ok()?),
                 expires: moment(expires?)?,
             }),
-            "d" => State::Deleted { expired: false },
             // Without a word it is of the server, which found it expired.
-            "x" | "" => State::Deleted { expired: true },
+            "d" | "x" | "" => State::Deleted {
+                expired: what != "d",
+                first: created.and_then(|first| first.parse().ok()),
+            },
             _ => return None,
         };
         Some(Self {
@@ -106,16 +110,12 @@ impl Writer<'_> {
         let expires = entry
             .expires
             .map_or("-".to_owned(), |expires| expires.as_millis().to_string());
-        let key_bytes = if is_hashed(key.as_bytes()) {
-            key.as_bytes().len()
-        } else {
-            0
-        };
         Outgoing {
             subject: self.names.key(self.family, self.bucket, key.as_bytes()),
             expected,
+            about: None,
             again: false,
-            record: format!("p {} {expires} {key_bytes}", entry.created.as_millis()),
+            record: format!("p {} {expires} {}", entry.created.as_millis(), key_bytes(key)),
             ttl: life
                 .filter(|life| *life < TTL_MAX)
                 .map(|life| life + EXPIRED_KEPT),
@@ -123,30 +123,41 @@ impl Writer<'_> {
         }
     }
 
-    /// That a key has no value; it is cleared away soon.
-    pub(crate) fn absent(&self, key: &Key, expected: Option<u64>) -> Outgoing {
-        self.gone(self.family, key, expected, "d")
-    }
-
-    /// For watchers: that a key was deleted.
-    pub(crate) fn deleted(&self, key: &Key, expired: bool) -> Outgoing {
-        self.gone(Family::Deleted, key, None, if expired { "x" } else { "d" })
-    }
-
-    fn gone(&self, family: Family, key: &Key, expected: Option<u64>, what: &str) -> Outgoing {
-        let key_bytes = if is_hashed(key.as_bytes()) {
-            key.as_bytes().len()
-        } else {
-            0
-        };
+    /// That a key has no value (any more); it is cleared away soon.
+    pub(crate) fn absent(&self, key: &Key, expected: Option<u64>, expired: bool) -> Outgoing {
+        let what = if expired { "x" } else { "d" };
         Outgoing {
-            subject: self.names.key(family, self.bucket, key.as_bytes()),
+            subject: self.names.key(self.family, self.bucket, key.as_bytes()),
             expected,
+            about: None,
             again: false,
-            record: format!("{what} - - {key_bytes}"),
+            record: format!("{what} - - {}", key_bytes(key)),
             ttl: Some(DELETED_KEPT),
             body: with_key(key, b""),
         }
+    }
+
+    /// The same for watchers, once the message that said it first is cleared away; if that still is the last word.
+    pub(crate) fn deleted(&self, key: &Key, first: u64, expired: bool) -> Outgoing {
+        let what = if expired { "x" } else { "d" };
+        Outgoing {
+            subject: self.names.key(Family::Deleted, self.bucket, key.as_bytes()),
+            expected: Some(first),
+            about: Some(self.names.key(self.family, self.bucket, key.as_bytes())),
+            again: false,
+            record: format!("{what} {first} - {}", key_bytes(key)),
+            ttl: Some(DELETED_KEPT),
+            body: with_key(key, b""),
+        }
+    }
+}
+
+/// How many bytes of a key stand in the body.
+fn key_bytes(key: &Key) -> usize {
+    if is_hashed(key.as_bytes()) {
+        key.as_bytes().len()
+    } else {
+        0
     }
 }
 

@@ -171,19 +171,18 @@ impl Scanner<'_> {
                     }
                 }
                 Read::TooMany if count > 1 => together = count / 2,
-                Read::TooMany => match ranges.pop_front() {
-                    Some(Range::Tail(stem)) => {
+                Read::TooMany => {
+                    let Some(range) = ranges.pop_front() else { continue };
+                    if let Range::Tail(stem) = range {
                         if page.add(self.tail(scan, &stem, limit).await?) {
                             return Ok(page.page);
                         }
+                        continue;
                     }
-                    Some(range) => {
-                        for part in range.split().into_iter().rev() {
-                            ranges.push_front(part);
-                        }
+                    for part in range.split().into_iter().rev() {
+                        ranges.push_front(part);
                     }
-                    None => {}
-                },
+                }
             }
         }
         Ok(page.page)

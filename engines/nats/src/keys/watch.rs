@@ -3,6 +3,7 @@
 //! A watch is a task with a position in the stream. It reads only as fast as it is read, and when its feed is
 //! interrupted it goes on from its position, or, if what came after that may be lost, begins anew with a Reset.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -49,6 +50,7 @@ pub(super) async fn begin(
         events,
         position: 0,
         stage: Stage::Changes,
+        told: Told::default(),
         expiring: Expiring::default(),
     };
     let mut patience = Patience::new(&watcher.shared.link);
@@ -101,6 +103,30 @@ impl From<EngineError> for Stop {
     }
 }
 
+/// Deletes that were told, each of which has two messages: a key that is long gone has only the second.
+#[derive(Debug, Default)]
+struct Told {
+    /// All up to that sequence, one way or another.
+    up_to: u64,
+    latest: VecDeque<u64>,
+}
+
+impl Told {
+    /// Deletes that are remembered: both messages come within moments.
+    const LATEST_MAX: usize = 1_024;
+
+    fn is_news(&self, first: u64) -> bool {
+        first > self.up_to && !self.latest.contains(&first)
+    }
+
+    fn add(&mut self, first: u64) {
+        if self.latest.len() >= Self::LATEST_MAX {
+            self.latest.pop_front();
+        }
+        self.latest.push_back(first);
+    }
+}
+
 struct Watcher {
     shared: Arc<Shared>,
     bucket: Bucket,
@@ -109,6 +135,7 @@ struct Watcher {
     /// The last sequence that is done with.
     position: u64,
     stage: Stage,
+    told: Told,
     expiring: Expiring,
 }
 
@@ -171,13 +198,10 @@ impl Watcher {
         let Ok((position, stage)) = self.resume(self.position).await else {
             return;
         };
-        match stage {
-            Stage::Everything { .. } => {
-                self.position = position;
-                self.stage = stage;
-            }
-            // That it is current may have been said: it need not be said again.
-            _ => {}
+        // That it is current may have been said, and need not be said again.
+        if matches!(stage, Stage::Everything { .. }) {
+            self.position = position;
+            self.stage = stage;
         }
     }
 
@@ -207,6 +231,7 @@ impl Watcher {
             names.keys_under(Family::Deleted, &self.bucket, &self.prefix),
             names.cleared(&self.bucket),
         ];
+        self.told.up_to = self.told.up_to.max(self.position);
         let start = Start::After(self.position);
         let mut feed = Feed::open(&self.shared.link, Stream::Keys, filters, start, false).await?;
         if let Stage::Until(last) = self.stage
@@ -282,7 +307,7 @@ impl Watcher {
         let record = Record::of(names, fed.stored)
             .filter(|record| is_worth_telling && record.key.as_bytes().starts_with(&self.prefix));
         if let Some(record) = record {
-            self.tell_change(record, is_of_a_value).await?;
+            self.tell_change(record).await?;
         }
         self.position = self.position.max(sequence);
         if let Stage::Until(last) = self.stage
@@ -293,7 +318,7 @@ impl Watcher {
         Ok(())
     }
 
-    async fn tell_change(&mut self, record: Record, is_of_a_value: bool) -> Result<(), Stop> {
+    async fn tell_change(&mut self, record: Record) -> Result<(), Stop> {
         let Record { key, sequence, state } = record;
         match state {
             State::Value(entry) => {
@@ -305,8 +330,13 @@ impl Watcher {
                     self.tell(WatchEvent::Put { key, entry }).await?;
                 }
             }
-            // Of a delete by a hub its other message tells; that of a server has none.
-            State::Deleted { expired } if !is_of_a_value || expired => {
+            State::Deleted {
+                first: Some(first), ..
+            } if !self.told.is_news(first) => {}
+            State::Deleted { expired, first } => {
+                if first.is_none() {
+                    self.told.add(sequence);
+                }
                 let revision = Revision(sequence);
                 self.tell(WatchEvent::Delete {
                     key,
@@ -315,7 +345,6 @@ impl Watcher {
                 })
                 .await?;
             }
-            State::Deleted { .. } => {}
         }
         Ok(())
     }

@@ -32,6 +32,8 @@ pub(crate) struct Outgoing {
     pub(crate) subject: String,
     /// The sequence that its subject has to have now, 0 for none.
     pub(crate) expected: Option<u64>,
+    /// The subject that has to have it, if that is another one.
+    pub(crate) about: Option<String>,
     /// Whether an earlier message of the same batch has its subject.
     pub(crate) again: bool,
     pub(crate) record: String,
@@ -75,8 +77,7 @@ impl Link {
     pub(crate) async fn commit(&self, stream: Stream, messages: &[Outgoing]) -> Result<Committed> {
         if messages.len() > BATCH_MESSAGES_MAX {
             return Err(EngineError::TooLarge(format!(
-                "a batch in a NATS cluster has at most {BATCH_MESSAGES_MAX} messages, and each delete takes two: this \
-                 one has {}",
+                "a batch in a NATS cluster has at most {BATCH_MESSAGES_MAX} messages: this one has {}",
                 messages.len()
             )));
         }
@@ -151,7 +152,10 @@ impl Link {
             return Err(unsure());
         };
         self.catch_up(stream).await?;
-        let Read::All(stored) = self.latest(stream, &[message.subject.clone()]).await? else {
+        let Read::All(stored) = self
+            .latest(stream, std::slice::from_ref(&message.subject))
+            .await?
+        else {
             return Err(unsure());
         };
         match stored.first() {
@@ -214,6 +218,9 @@ fn headers(message: &Outgoing, write: &str, rest: usize) -> HeaderMap {
     }
     if let Some(expected) = message.expected {
         headers.insert("Nats-Expected-Last-Subject-Sequence", expected.to_string());
+    }
+    if let Some(about) = &message.about {
+        headers.insert("Nats-Expected-Last-Subject-Sequence-Subject", about.as_str());
     }
     if message.expected != Some(0) && !message.again {
         // What was said before on this subject is taken away, and that is written down. With the limit of one message a

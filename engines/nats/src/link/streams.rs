@@ -94,7 +94,7 @@ impl Link {
             allow_rollup: true,
             // So that watchers hear of what the servers themselves found expired.
             subject_delete_marker_ttl: (stream == Stream::Keys).then_some(DELETED_KEPT),
-            first_sequence: Some(first_sequence()),
+            first_sequence: Some(first_sequence().max(self.seen(stream) + 1)),
             ..Config::default()
         };
         let body = serde_json::to_value(&config).map_err(|error| EngineError::Failed(error.to_string()))?;
@@ -254,6 +254,7 @@ impl Link {
         let message = Outgoing {
             subject,
             expected: Some(0),
+            about: None,
             again: false,
             record: String::new(),
             ttl: None,
@@ -266,10 +267,10 @@ impl Link {
     }
 }
 
-/// Sequences begin with the second in which their stream is made, so that those of a stream that is made anew are
-/// greater than all before it, as long as fewer than 2^20 messages a second were written. They stay below 2^53, which
-/// JSON numbers of JavaScript hold.
+/// Sequences begin with the millisecond in which their stream is made, so that those of a stream that is made anew are
+/// greater than all before it, as long as fewer than 1024 messages a millisecond were written on average. They stay
+/// below 2^53, which JSON numbers of JavaScript hold.
 fn first_sequence() -> u64 {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-    since.map_or(1, |since| since.as_secs() << 20)
+    since.map_or(1, |since| (since.as_millis() as u64) << 10)
 }

@@ -8,10 +8,10 @@ use switchboard_engine::{QueueName, Result};
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
-use super::record::{Head, Standing};
+use super::record::{Head, Standing, What};
 use super::view::{Now, View};
 use crate::feed::{Fed, Feed, Start};
-use crate::janitor::Janitor;
+use crate::janitor::{Chore, Janitor};
 use crate::link::{Link, Patience, Trouble};
 use crate::names::Stream;
 
@@ -131,7 +131,7 @@ impl Queue {
                 self.changed.notify_one();
                 if !self.view.lock().has_more {
                     for (subject, sequence) in orphans.drain(..) {
-                        janitor.remove(Stream::Queues, subject, sequence).await;
+                        janitor.add(Chore::purge(Stream::Queues, subject, sequence)).await;
                     }
                 }
             }
@@ -175,15 +175,16 @@ impl Queue {
             return None;
         }
         let standing = Standing::of(&stored.record)?;
-        if let Some(id) = stored.record.strip_prefix("g ") {
-            // In place of the job: where that was told too, a server was killed before it took it away.
-            let id = id.parse().ok()?;
-            let is_there = view.job(id).is_some();
-            view.forget(id);
-            return is_there.then_some((stored.subject, id));
-        }
         let (_, id) = stored.subject.rsplit_once('.')?;
-        let is_known = view.learn(id.parse().ok()?, stored.sequence, standing, now);
+        let id = id.parse().ok()?;
+        if standing.what == What::Gone {
+            // Who took it away may be gone too, and the job still there.
+            let known = view.job(id).map(|known| known.head.name.clone());
+            view.forget(id);
+            let rubbish = known.map(|name| (link.names.job(&self.name, &name), id));
+            return Some(rubbish.unwrap_or((stored.subject, stored.sequence)));
+        }
+        let is_known = view.learn(id, stored.sequence, standing, now);
         (!is_known).then_some((stored.subject, stored.sequence))
     }
 }

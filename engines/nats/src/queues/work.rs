@@ -15,6 +15,7 @@ use super::NatsQueues;
 use super::queue::{Queue, now};
 use super::record::{Head, Standing, Until, What, body, job};
 use super::view::Known;
+use crate::janitor::Chore;
 use crate::keys::contended;
 use crate::link::{Committed, Outgoing, Read};
 use crate::names::Stream;
@@ -50,7 +51,7 @@ impl NatsQueues {
         check_push(&push)?;
         self.link.check_open()?;
         let register = self.link.names.queue(name);
-        self.register.add(&self.link, Stream::Queues, register).await?;
+        self.register.add(&self.link, Stream::Queues, &register).await?;
         let mut expected = 0;
         for _ in 0..CONFLICTS_MAX {
             let now = self.link.clock.now();
@@ -58,6 +59,7 @@ impl NatsQueues {
             let mut messages = vec![Outgoing {
                 subject: self.link.names.job(name, &head.name),
                 expected: Some(0),
+                about: None,
                 again: false,
                 record: head.record(),
                 ttl: None,
@@ -67,6 +69,7 @@ impl NatsQueues {
                 messages.push(Outgoing {
                     subject: self.link.names.dedupe(name, dedupe),
                     expected: Some(expected),
+                    about: None,
                     again: false,
                     record: format!("u {}", now.after(DEDUPE_WINDOW).as_millis()),
                     ttl: Some(DEDUPE_WINDOW + DEDUPE_KEPT),
@@ -77,6 +80,7 @@ impl NatsQueues {
                 (Committed::Stored(last), dedupe) => {
                     let id = last - u64::from(dedupe.is_some());
                     self.learn_pushed(name, id, head);
+                    self.register.add(&self.link, Stream::Queues, &register).await?;
                     return Ok(Pushed {
                         id: JobId(id),
                         duplicate: false,
@@ -225,7 +229,8 @@ impl NatsQueues {
             // It was finished while this hub was behind.
             queue.view.lock().forget(id);
             let subject = self.link.names.job_state(&queue.name, id);
-            self.janitor.remove(Stream::Queues, subject, sequence).await;
+            let chore = Chore::purge(Stream::Queues, subject, sequence);
+            self.janitor.add(chore).await;
             return Ok(None);
         };
         Ok(Some(Reserved {
@@ -249,6 +254,7 @@ impl NatsQueues {
         let message = Outgoing {
             subject: self.link.names.job_state(&queue.name, id),
             expected: Some(known.sequence),
+            about: None,
             again: false,
             record: standing.record(),
             ttl: None,
@@ -266,32 +272,35 @@ impl NatsQueues {
 
     /// Takes a job away. False when it did not stand as it was known to.
     async fn finish(&self, queue: &Queue, id: u64, known: &Known) -> Result<bool> {
-        let gone = Standing::gone().record();
-        let messages = [
-            Outgoing {
-                subject: self.link.names.job_state(&queue.name, id),
-                expected: Some(known.sequence),
-                again: false,
-                record: gone.clone(),
-                ttl: Some(GONE_KEPT),
-                body: Bytes::new(),
-            },
-            Outgoing {
-                subject: self.link.names.job(&queue.name, &known.head.name),
-                expected: None,
-                again: false,
-                record: format!("{gone} {id}"),
-                ttl: Some(GONE_KEPT),
-                body: Bytes::new(),
-            },
-        ];
-        match self.link.commit(Stream::Queues, &messages).await? {
-            Committed::Conflict => Ok(false),
-            Committed::Stored(_) => {
-                queue.view.lock().forget(id);
-                Ok(true)
-            }
-        }
+        let mut gone = Outgoing {
+            subject: self.link.names.job_state(&queue.name, id),
+            expected: Some(known.sequence),
+            about: None,
+            again: false,
+            record: Standing::gone().record(),
+            ttl: None,
+            body: Bytes::new(),
+        };
+        let Committed::Stored(sequence) = self
+            .link
+            .commit(Stream::Queues, std::slice::from_ref(&gone))
+            .await?
+        else {
+            return Ok(false);
+        };
+        queue.view.lock().forget(id);
+        // What says that the job is gone stays as long as the job, whatever becomes of this hub, and then a while for
+        // hubs that are behind.
+        gone.expected = Some(sequence);
+        gone.ttl = Some(GONE_KEPT);
+        let chore = Chore {
+            stream: Stream::Queues,
+            before: None,
+            purge: (self.link.names.job(&queue.name, &known.head.name), id),
+            after: Some(gone),
+        };
+        self.janitor.add(chore).await;
+        Ok(true)
     }
 
     /// Asks the stream where a job stands.
@@ -447,6 +456,7 @@ impl NatsQueues {
         let mark = Outgoing {
             subject: self.link.names.mark(&queue.name, &self.hub),
             expected: None,
+            about: None,
             again: false,
             record: "m".to_owned(),
             ttl: Some(GONE_KEPT),

@@ -1,4 +1,9 @@
 //! The engine against real servers: the contract, and what becomes of it when servers fail.
 
+mod admission;
+mod cluster;
 mod contract;
+mod failures;
+mod large;
 mod server;
+mod tools;

@@ -34,7 +34,12 @@ pub struct Server {
     port: u16,
     /// What its configuration has besides.
     settings: String,
+    /// Most bytes that JetStream may store.
+    store_bytes_max: u64,
 }
+
+/// More than any test stores.
+const STORE_BYTES_MAX: u64 = 8 << 30;
 
 impl Server {
     /// A server by itself, with a disk of its own.
@@ -49,6 +54,7 @@ impl Server {
             folder: tempfile::tempdir().expect("a folder"),
             port: free_port(),
             settings: settings.to_owned(),
+            store_bytes_max: STORE_BYTES_MAX,
         };
         server.run();
         server.wait();
@@ -70,6 +76,7 @@ impl Server {
                 process: None,
                 folder: tempfile::tempdir().expect("a folder"),
                 port: free_port(),
+                store_bytes_max: STORE_BYTES_MAX,
                 settings: format!(
                     "server_name: n{number}\ncluster {{ name: test, listen: \"127.0.0.1:{port}\", routes: [{all}] }}\n"
                 ),
@@ -84,12 +91,14 @@ impl Server {
         servers
     }
 
-    pub fn url(&self) -> String {
-        format!("nats://127.0.0.1:{}", self.port)
+    /// Starts it again with so much room for JetStream.
+    pub fn restart_with_store_of(&mut self, bytes: u64) {
+        self.store_bytes_max = bytes;
+        self.restart();
     }
 
-    pub fn folder(&self) -> &Path {
-        self.folder.path()
+    pub fn url(&self) -> String {
+        format!("nats://127.0.0.1:{}", self.port)
     }
 
     /// Ends it as kill -9 does.
@@ -107,20 +116,15 @@ impl Server {
         self.wait();
     }
 
-    /// Starts it again with other settings.
-    pub fn restart_with(&mut self, settings: &str) {
-        self.settings = settings.to_owned();
-        self.restart();
-    }
-
     /// Starts it without waiting for it.
     pub fn run(&mut self) {
         let configuration = self.folder.path().join("nats.conf");
         let store = self.folder.path().join("store");
         let text = format!(
-            "listen: \"127.0.0.1:{}\"\njetstream {{ store_dir: \"{}\" }}\n{}\n",
+            "listen: \"127.0.0.1:{}\"\njetstream {{ store_dir: \"{}\", max_file_store: {} }}\n{}\n",
             self.port,
             store.display(),
+            self.store_bytes_max,
             self.settings
         );
         std::fs::write(&configuration, text).expect("writing the configuration");
