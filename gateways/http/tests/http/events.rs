@@ -73,6 +73,19 @@ async fn last_values_come_first_and_then_what_is_published() {
 }
 
 #[tokio::test]
+async fn events_are_not_compressed_whatever_the_client_takes() {
+    let door = Door::open().await;
+    door.retain("a", "x").await;
+    let mut raw = door.raw().await;
+    let headers = "Accept-Encoding: gzip, br\r\n";
+    raw.request("GET", "/subscribe?topic=a", headers, "").await;
+    let head = raw.head().await.to_ascii_lowercase();
+    assert!(!head.contains("content-encoding"), "{head}");
+    assert_eq!(raw.next_chunk().await.unwrap(), b":\n\n");
+    assert_eq!(payload(&mut raw).await, "x");
+}
+
+#[tokio::test]
 async fn who_leaves_is_forgotten() {
     let door = Door::open().await;
     let one = watch(&door, "topic=a", "").await;

@@ -8,6 +8,7 @@ mod floods;
 mod frames;
 mod framing;
 mod http2;
+mod keys;
 mod limits;
 mod operating;
 mod origins;

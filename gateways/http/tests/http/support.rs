@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use serde_json::Value;
+use switchboard_engine::Engine;
 use switchboard_gateway_http::{Assets, HttpGateway, HttpOptions, HttpStats};
 use switchboard_hub::{
     Account, Body, Call, Fault, Hub, HubConfig, Publish, Replier, Session, SessionInfo, Stats,
@@ -64,12 +65,22 @@ impl Door {
         Self::at(config, HubConfig::default(), HttpOptions::default()).await
     }
 
+    /// A door of a hub that keeps keys.
+    pub async fn with_keys(options: HttpOptions, engine: Arc<dyn Engine>) -> Self {
+        let hub = Hub::with_engine(HubConfig::default(), engine).await.unwrap();
+        Self::of(config("tcp://127.0.0.1:0"), hub, options).await
+    }
+
     pub async fn at(config: ListenerConfig, hub: HubConfig, options: HttpOptions) -> Self {
+        Self::of(config, Hub::new(hub), options).await
+    }
+
+    async fn of(config: ListenerConfig, hub: Hub, options: HttpOptions) -> Self {
         let listener = Listener::bind(config, &Network::new(Limits::default()))
             .await
             .unwrap();
         let local = listener.local_address().clone();
-        let (hub, shutdown) = (Hub::new(hub), Shutdown::new());
+        let shutdown = Shutdown::new();
         let assets = Assets::none()
             .library(LIBRARY)
             .page("/index.html", "<!doctype html>");
@@ -355,7 +366,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Raw<S> {
 
     /// Waits for the end, and tells what came before.
     pub async fn rest(&mut self) -> String {
+        String::from_utf8_lossy(&self.bytes().await).into_owned()
+    }
+
+    /// The same, as it came.
+    pub async fn bytes(&mut self) -> Vec<u8> {
         while self.more().await {}
-        String::from_utf8_lossy(&std::mem::take(&mut self.read)).into_owned()
+        std::mem::take(&mut self.read)
     }
 }

@@ -172,6 +172,57 @@ async fn an_upgrade_to_something_else_is_answered_as_plain_http_and_closed() {
     assert_eq!(door.hub.stats().calls, 0);
 }
 
+/// A frame of a client, masked with zeroes.
+fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
+    let length = u8::try_from(payload.len()).expect("a short one");
+    assert!(length < 126);
+    [&[first, 0x80 | length, 0, 0, 0, 0], payload].concat()
+}
+
+#[tokio::test]
+async fn whoever_breaks_the_rules_is_told_which_and_harms_nobody() {
+    const TEXT: u8 = 0x81;
+    const BINARY: u8 = 0x82;
+    const CLOSE: u8 = 0x88;
+    let mut options = HttpOptions::default();
+    options.gotalk.peer.limits.payload_bytes_max = 1000;
+    let door = Door::with(options).await;
+    door.serve_usual();
+    let page = peer(&door, Handlers::new()).await;
+    // A gotalk message over the limit is told by gotalk's own code.
+    for (name, bytes, code) in [
+        ("unmasked", vec![BINARY, 1, b'h'], 1002),
+        ("reserved bits", vec![0xc2, 0x80, 0, 0, 0, 0], 1002),
+        ("no UTF-8", frame(TEXT, b"\xff\xff"), 1007),
+        (
+            "a frame over the limit",
+            vec![BINARY, 0xff, 127, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
+            1009,
+        ),
+        ("a close without a code", frame(CLOSE, b""), 1000),
+        (
+            "a message over the limit",
+            frame(BINARY, b"r0001004echo000003e9"),
+            4002,
+        ),
+    ] {
+        let mut raw = upgrade(&door, UPGRADE).await;
+        assert_eq!(raw.response("GET").await.status, 101);
+        raw.send(frame(BINARY, b"01")).await;
+        raw.send(&bytes).await;
+        // What comes last is the frame that closes.
+        let rest = raw.bytes().await;
+        let closed = rest
+            .windows(4)
+            .rfind(|window| window[0] == CLOSE)
+            .unwrap_or_else(|| panic!("{name}: {rest:?}"));
+        assert_eq!(u16::from_be_bytes([closed[2], closed[3]]), code, "{name}");
+    }
+    // The page's and the door's own.
+    door.until(|stats| stats.sessions == 2).await;
+    assert_eq!(patient(page.request_raw("upper", "x")).await.unwrap(), "X");
+}
+
 #[tokio::test]
 async fn a_thousand_half_open_upgrades_harm_nobody_and_end() {
     let mut options = HttpOptions::default();
