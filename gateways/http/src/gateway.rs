@@ -18,6 +18,7 @@ use crate::exchange::RequestIds;
 use crate::guard::Guard;
 use crate::options::{AccessLog, HttpOptions};
 use crate::origin::Trusted;
+use crate::prompt::Prompt;
 use crate::router;
 use crate::stats::{Counters, HttpStats};
 use crate::upload::Gathering;
@@ -157,14 +158,15 @@ async fn serve(visitor: &Arc<Visitor>, stream: Stream) {
     let connection = shared
         .server
         .serve_connection_with_upgrades(TokioIo::new(guard), service);
-    let mut connection = pin!(connection);
+    let connection = pin!(connection);
+    let mut connection = Prompt::new(connection);
     let idle = tokio::select! {
         biased;
-        ended = connection.as_mut() => return log_end(visitor, ended),
+        ended = &mut connection => return log_end(visitor, ended),
         () = shared.shutdown.draining() => false,
         () = visitor.activity.quiet_for(limits.idle_timeout) => true,
     };
-    connection.as_mut().graceful_shutdown();
+    connection.get_mut().as_mut().graceful_shutdown();
     if idle {
         if let Ok(ended) = timeout(GOOD_BYE_TIMEOUT, connection).await {
             log_end(visitor, ended);

@@ -76,6 +76,7 @@ mod negotiation;
 mod options;
 mod origin;
 mod problem;
+mod prompt;
 mod publish;
 mod query;
 mod router;
