@@ -42,11 +42,15 @@ impl Nats {
     /// Dropping the future gives up; streams may have been made.
     pub async fn open(options: NatsOptions) -> Result<Arc<Self>> {
         let link = Arc::new(Link::open(&options).await?);
+        // What was begun ends, should anything go wrong.
+        let guard = link.closed.clone().drop_guard();
+        let bus = NatsBus::open(Arc::clone(&link)).await?;
+        guard.disarm();
         let janitor = Janitor::start(&link);
         let shared = Arc::new(Shared::new(Arc::clone(&link), janitor.clone()));
         Ok(Arc::new(Self {
             description: format!("NATS cluster at {}, prefix {}", options.shown(), options.prefix),
-            bus: NatsBus::open(Arc::clone(&link)).await?,
+            bus,
             keys: NatsKeys {
                 shared: Arc::clone(&shared),
             },

@@ -170,6 +170,8 @@ impl Link {
         check_version(&client)?;
         status.first_connection().await;
         let closed = CancellationToken::new();
+        // What was begun ends, should anything go wrong.
+        let guard = closed.clone().drop_guard();
         let link = Self {
             names,
             clock: Arc::clone(&options.clock),
@@ -186,6 +188,7 @@ impl Link {
             closed,
         };
         link.ensure_at_first().await?;
+        guard.disarm();
         Ok(link)
     }
 
@@ -318,7 +321,7 @@ impl fmt::Debug for Link {
 }
 
 fn closed() -> EngineError {
-    EngineError::unavailable(CALL_TIME_MAX, "the engine was closed: nothing was changed")
+    EngineError::unavailable(CALL_TIME_MAX, "the engine was closed")
 }
 
 async fn connect(options: &NatsOptions, status: &Arc<Status>) -> Result<Client> {

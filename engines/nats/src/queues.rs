@@ -9,6 +9,8 @@
 //! A hub that uses a queue follows it, and so knows all its jobs but their payloads; counts and looks are answered
 //! from that, and so are those of other hubs' jobs as late as their messages arrive.
 
+mod look;
+mod push;
 mod queue;
 mod record;
 mod view;

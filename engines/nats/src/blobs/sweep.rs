@@ -11,7 +11,7 @@ use crate::link::{Committed, Outgoing, Read};
 use crate::names::Stream;
 
 /// Longest time to write a blob. What was begun before that and is not finished is taken away.
-pub(super) const WRITING_MAX: Duration = Duration::from_secs(24 * 3600);
+const WRITING_MAX: Duration = Duration::from_secs(24 * 3600);
 
 /// How often what was left lying is looked for, at each hub.
 const SWEEP_EVERY: Duration = Duration::from_secs(3600);
@@ -67,25 +67,21 @@ pub(super) async fn discard(shared: &Shared, id: &str) -> Result<()> {
     shared.link.purge(Stream::Keys, &names.work(id), None).await
 }
 
-/// Looks now and then for what was left lying.
+/// Looks at first, and then now and again, for what was left lying.
 pub(super) fn start(shared: &Arc<Shared>) {
     let (shared, closed) = (Arc::clone(shared), shared.link.closed.clone());
     tokio::spawn(closed.run_until_cancelled_owned(async move {
         loop {
-            // Not all hubs that were started together at one time.
-            tokio::time::sleep(SWEEP_EVERY.mul_f64(0.5 + fastrand::f64())).await;
             if let Err(error) = sweep(&shared).await {
                 tracing::debug!("parts of blobs that nobody wants are left for later: {error}");
             }
+            // Not all hubs that were started together at one time.
+            tokio::time::sleep(SWEEP_EVERY.mul_f64(0.5 + fastrand::f64())).await;
         }
     }));
 }
 
-/// Takes away what was left lying.
-///
-/// # Errors
-/// Unavailable.
-pub(super) async fn sweep(shared: &Arc<Shared>) -> Result<()> {
+async fn sweep(shared: &Arc<Shared>) -> Result<()> {
     let filter = shared.link.names.work("*");
     let ids = shared.register.all(&shared.link, Stream::Keys, &filter).await?;
     for id in ids {

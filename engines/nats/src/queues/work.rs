@@ -6,32 +6,27 @@ use std::time::Duration;
 use bytes::Bytes;
 use bytestring::ByteString;
 use futures_util::StreamExt;
-use switchboard_engine::queues::{
-    DEDUPE_WINDOW, JobId, JobState, Lease, Peeked, Push, Pushed, Reserved, check_push,
-};
-use switchboard_engine::{EngineError, QueueName, Result, Timestamp};
+use switchboard_engine::queues::{JobId, JobState, Lease, Reserved};
+use switchboard_engine::{EngineError, Result};
 
 use super::NatsQueues;
 use super::queue::{Queue, now};
-use super::record::{Head, Standing, Until, What, body, job};
+use super::record::{Head, Standing, Until, What, job};
 use super::view::Known;
 use crate::janitor::Chore;
 use crate::keys::contended;
 use crate::link::{Committed, Outgoing, Read};
 use crate::names::Stream;
 
-/// How much longer than it counts a dedupe id is kept, for clocks that differ.
-const DEDUPE_KEPT: Duration = Duration::from_secs(10);
-
 /// What is left of a job that is gone is kept so long, for hubs that are behind. A hub that is further behind takes
 /// such a job for one that is there until it tries to reserve it.
-const GONE_KEPT: Duration = Duration::from_secs(15);
+pub(super) const GONE_KEPT: Duration = Duration::from_secs(15);
 
 /// How often a write begins again because somebody else was quicker.
-const CONFLICTS_MAX: usize = 50;
+pub(super) const CONFLICTS_MAX: usize = 50;
 
 /// Jobs that are reserved, read or taken away at a time.
-const TOGETHER_MAX: usize = 16;
+pub(super) const TOGETHER_MAX: usize = 16;
 
 /// Gives jobs back that were set apart and not reserved.
 struct Claim {
@@ -47,86 +42,6 @@ impl Drop for Claim {
 }
 
 impl NatsQueues {
-    pub(super) async fn push_job(&self, name: &QueueName, push: Push) -> Result<Pushed> {
-        check_push(&push)?;
-        self.link.check_open()?;
-        let register = self.link.names.queue(name);
-        self.register.add(&self.link, Stream::Queues, &register).await?;
-        let mut expected = 0;
-        for _ in 0..CONFLICTS_MAX {
-            let now = self.link.clock.now();
-            let head = Head::new(format!("{:016x}", fastrand::u64(..)), &push, now);
-            let mut messages = vec![Outgoing {
-                subject: self.link.names.job(name, &head.name),
-                expected: Some(0),
-                about: None,
-                again: false,
-                record: head.record(),
-                ttl: None,
-                body: body(&push),
-            }];
-            if let Some(dedupe) = &push.dedupe {
-                messages.push(Outgoing {
-                    subject: self.link.names.dedupe(name, dedupe),
-                    expected: Some(expected),
-                    about: None,
-                    again: false,
-                    record: format!("u {}", now.after(DEDUPE_WINDOW).as_millis()),
-                    ttl: Some(DEDUPE_WINDOW + DEDUPE_KEPT),
-                    body: Bytes::new(),
-                });
-            }
-            match (self.link.commit(Stream::Queues, &messages).await?, &push.dedupe) {
-                (Committed::Stored(last), dedupe) => {
-                    let id = last - u64::from(dedupe.is_some());
-                    self.learn_pushed(name, id, head);
-                    self.register.add(&self.link, Stream::Queues, &register).await?;
-                    return Ok(Pushed {
-                        id: JobId(id),
-                        duplicate: false,
-                    });
-                }
-                (Committed::Conflict, Some(dedupe)) => match self.earlier(name, dedupe, now).await? {
-                    Ok(id) => return Ok(Pushed { id, duplicate: true }),
-                    Err(sequence) => expected = sequence,
-                },
-                // Two jobs got one name by chance.
-                (Committed::Conflict, None) => {}
-            }
-        }
-        Err(contended(&self.link))
-    }
-
-    /// The job of the push that had this dedupe id before, or the sequence that its message has.
-    async fn earlier(&self, name: &QueueName, dedupe: &str, now: Timestamp) -> Result<Result<JobId, u64>> {
-        if self.link.has_copies() {
-            self.link.catch_up(Stream::Queues).await?;
-        }
-        let subject = self.link.names.dedupe(name, dedupe);
-        let Read::All(found) = self.link.latest(Stream::Queues, &[subject]).await? else {
-            return Ok(Err(0));
-        };
-        let Some(found) = found.first() else {
-            return Ok(Err(0));
-        };
-        let until = found
-            .record
-            .strip_prefix("u ")
-            .and_then(|until| until.parse().ok());
-        match until {
-            // The job is the message before.
-            Some(until) if Timestamp::from_millis(until) > now => Ok(Ok(JobId(found.sequence - 1))),
-            _ => Ok(Err(found.sequence)),
-        }
-    }
-
-    fn learn_pushed(&self, name: &QueueName, id: u64, head: Head) {
-        if let Some(queue) = self.known(name) {
-            queue.view.lock().learn_job(id, head, now(&self.link));
-            queue.changed.notify_one();
-        }
-    }
-
     pub(super) async fn reserve_jobs(
         &self,
         queue: &Arc<Queue>,
@@ -271,7 +186,7 @@ impl NatsQueues {
     }
 
     /// Takes a job away. False when it did not stand as it was known to.
-    async fn finish(&self, queue: &Queue, id: u64, known: &Known) -> Result<bool> {
+    pub(super) async fn finish(&self, queue: &Queue, id: u64, known: &Known) -> Result<bool> {
         let mut gone = Outgoing {
             subject: self.link.names.job_state(&queue.name, id),
             expected: Some(known.sequence),
@@ -304,7 +219,7 @@ impl NatsQueues {
     }
 
     /// Asks the stream where a job stands.
-    async fn refresh(&self, queue: &Queue, id: u64) -> Result<()> {
+    pub(super) async fn refresh(&self, queue: &Queue, id: u64) -> Result<()> {
         if self.link.has_copies() {
             self.link.catch_up(Stream::Queues).await?;
         }
@@ -446,102 +361,5 @@ impl NatsQueues {
             self.refresh(queue, id.0).await?;
         }
         Err(contended(&self.link))
-    }
-
-    /// Waits until the view has all that any hub has written until now: a message of our own follows that.
-    ///
-    /// # Errors
-    /// Unavailable.
-    pub(super) async fn catch_up(&self, queue: &Queue) -> Result<()> {
-        let mark = Outgoing {
-            subject: self.link.names.mark(&queue.name, &self.hub),
-            expected: None,
-            about: None,
-            again: false,
-            record: "m".to_owned(),
-            ttl: Some(GONE_KEPT),
-            body: Bytes::new(),
-        };
-        match self.link.commit(Stream::Queues, &[mark]).await? {
-            Committed::Stored(sequence) => queue.has_told(&self.link, sequence).await,
-            Committed::Conflict => Ok(()),
-        }
-    }
-
-    pub(super) async fn peek_jobs(
-        &self,
-        queue: &Queue,
-        state: JobState,
-        after: Option<JobId>,
-        limit: usize,
-    ) -> Result<Vec<Peeked>> {
-        self.catch_up(queue).await?;
-        let ids = {
-            let mut view = queue.view.lock();
-            view.settle(now(&self.link));
-            view.in_state(state, after.map(|id| id.0))
-        };
-        let looks = futures_util::stream::iter(ids).map(|id| async move {
-            let stored = self.link.at(Stream::Queues, id).await?;
-            let now = now(&self.link);
-            let view = queue.view.lock();
-            let known = view.job(id);
-            let peeked = stored.zip(known).and_then(|(stored, known)| {
-                Some(Peeked {
-                    job: job(JobId(id), &known.head, stored.body)?,
-                    state,
-                    attempts: known.attempts,
-                    until: known.until(now),
-                    reason: known.reason.clone(),
-                })
-            });
-            Ok(peeked)
-        });
-        let peeked = looks.buffered(TOGETHER_MAX);
-        let found = peeked.filter_map(|look: Result<Option<Peeked>>| std::future::ready(look.transpose()));
-        let found: Vec<Result<Peeked>> = found.take(limit).collect().await;
-        found.into_iter().collect()
-    }
-
-    pub(super) async fn purge_jobs(&self, queue: &Queue, state: JobState) -> Result<u64> {
-        self.catch_up(queue).await?;
-        let jobs: Vec<(u64, Known)> = {
-            let mut view = queue.view.lock();
-            view.settle(now(&self.link));
-            let ids = view.in_state(state, None);
-            ids.into_iter()
-                .filter_map(|id| Some((id, view.job(id)?.clone())))
-                .collect()
-        };
-        let taking = futures_util::stream::iter(jobs)
-            .map(|(id, known)| async move {
-                let taken = self.finish(queue, id, &known).await?;
-                if !taken {
-                    self.refresh(queue, id).await?;
-                }
-                Ok(u64::from(taken))
-            })
-            .buffer_unordered(TOGETHER_MAX);
-        let taken: Vec<Result<u64>> = taking.collect().await;
-        taken.into_iter().sum()
-    }
-
-    /// Whether the queue holds a job.
-    pub(super) async fn holds_a_job(&self, name: &QueueName) -> Result<bool> {
-        if let Some(queue) = self.known(name).filter(|queue| queue.is_loaded_now()) {
-            self.catch_up(&queue).await?;
-            return Ok(!queue.view.lock().is_empty());
-        }
-        let jobs = self.link.names.jobs(name);
-        match self.link.latest(Stream::Queues, &[jobs]).await? {
-            Read::All(found) => Ok(found
-                .iter()
-                .any(|stored| Head::of(&stored.subject, &stored.record).is_some())),
-            Read::TooMany => {
-                let queue: Arc<Queue> = self.queue(name).await?;
-                let is_empty = queue.view.lock().is_empty();
-                Ok(!is_empty)
-            }
-        }
     }
 }

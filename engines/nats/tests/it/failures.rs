@@ -1,13 +1,14 @@
 //! One server that goes away, comes back, comes back empty, and is full.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt;
 use switchboard_engine::bus::BusEvent;
 use switchboard_engine::keys::{WatchEvent, WatchFrom, Write};
 use switchboard_engine::queues::Push;
-use switchboard_engine::{Bucket, Engine, EngineError, Health, QueueName};
-use switchboard_engine_nats::Nats;
+use switchboard_engine::{Bucket, Engine, EngineError, Health, ManualClock, QueueName, Timestamp};
+use switchboard_engine_nats::{Nats, NatsOptions};
 
 use crate::server::Server;
 use crate::tools::{in_the_end, key, next, open, put, reason, soon, try_put, value};
@@ -156,4 +157,61 @@ async fn a_full_disk_is_said_and_what_is_there_stays_readable() {
         try_put(&engine, "after", "1").await.ok()
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_hub_left_half_written_is_taken_away_by_another() {
+    let server = Server::start();
+    let clock = ManualClock::at(Timestamp::from_millis(1_700_000_000_000));
+    let options = NatsOptions {
+        clock: Arc::new(clock.clone()),
+        ..NatsOptions::new([server.url()])
+    };
+    let bucket = Bucket::default();
+    let hub = Nats::open(options.clone()).await.expect("opening");
+    let mut left = Vec::new();
+    for (name, is_finished) in [("half", false), ("whole", true)] {
+        let mut writer = hub
+            .blobs()
+            .put(&bucket, name.into(), None)
+            .await
+            .expect("beginning");
+        for _ in 0..4 {
+            writer.write(vec![7; 300_000].into()).await.expect("writing");
+        }
+        if is_finished {
+            writer.finish().await.expect("finishing");
+        } else {
+            // Its end comes after that of its hub, as if that had been killed: nobody tells the servers.
+            left.push(writer);
+        }
+    }
+    let parts = async || {
+        let client = async_nats::connect(server.url()).await.expect("connecting");
+        let asked = client
+            .request("$JS.API.STREAM.INFO.switchboard-parts", "".into())
+            .await;
+        let info: serde_json::Value = serde_json::from_slice(&asked.expect("asking").payload).expect("JSON");
+        // One message says in which format the others are.
+        info["state"]["messages"].as_u64().expect("a number") - 1
+    };
+    let whole = 1_200_000_u64.div_ceil(128 * 1024);
+    in_the_end("what was written arrives", async || {
+        (parts().await > whole).then_some(())
+    })
+    .await;
+    drop(hub);
+    drop(left);
+
+    let soon = Nats::open(options.clone()).await.expect("opening");
+    soon.flush().await.expect("flushing");
+    assert!(parts().await > whole, "its writer may still be at it");
+    clock.advance(Duration::from_secs(25 * 3600));
+    let later = Nats::open(options).await.expect("opening");
+    in_the_end("what nobody wants is taken away", async || {
+        (parts().await == whole).then_some(())
+    })
+    .await;
+    let whole = later.blobs().info(&bucket, "whole").await.expect("asking");
+    assert_eq!(whole.map(|info| info.size), Some(1_200_000));
 }
