@@ -21,6 +21,7 @@ use bytestring::ByteString;
 use parking_lot::Mutex;
 use switchboard_engine::blobs::{BlobInfo, BlobReader, BlobWriter, Blobs, LIST_MAX, check_name};
 use switchboard_engine::{Answer, Bucket, Clock, Durability, EngineError, Result};
+use tokio::sync::OwnedRwLockReadGuard;
 
 mod content;
 mod id;
@@ -33,6 +34,7 @@ mod shelf;
 mod tests;
 mod writer;
 
+pub(crate) use self::content::TEMPORARY;
 use self::content::{Contents, FileContents, MemoryContents, Reading};
 use self::reader::Reader;
 use self::record::BlobRecord;
@@ -87,6 +89,11 @@ impl EmbeddedBlobs {
     /// What the commit thread asks for changes.
     pub(crate) fn source(&self) -> Arc<dyn Source> {
         Arc::clone(&self.shelf) as Arc<dyn Source>
+    }
+
+    /// As long as it is held, no content is removed: whatever a view of the store speaks of stays.
+    pub(crate) async fn keep_all(&self) -> OwnedRwLockReadGuard<()> {
+        self.shelf.keep_all().await
     }
 
     /// Ends all but the reading of what is open. The commit thread is stopped after this. Contents that nobody needs and

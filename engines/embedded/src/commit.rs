@@ -35,9 +35,9 @@ mod tests;
 
 pub(crate) use rounds::Rounds;
 
-/// What is changed and not yet written takes at most about so many bytes of memory: 64 MiB. Over it writes wait for
-/// the disk.
-pub(crate) const UNWRITTEN_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// What is changed and not yet written takes at most about so many bytes of memory: 16 MiB, some 100,000 small changes;
+/// to write them takes about three times as much for a moment. Over it writes wait for the disk.
+pub(crate) const UNWRITTEN_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// How long a round gathers under `second` and `never`: long enough for thousands of changes to share one write, short
 /// enough that the end of the process loses next to nothing.

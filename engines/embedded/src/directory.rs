@@ -18,6 +18,11 @@ use crate::mark::{Mark, this_boot};
 /// The version that this program writes, and the only one that it reads.
 const VERSION: u32 = 1;
 
+/// The names of what is in it.
+pub(crate) const MARK: &str = "mark";
+pub(crate) const STORE: &str = "store";
+pub(crate) const BLOBS: &str = "blobs";
+
 /// What `format` begins with.
 const FORMAT_NAME: &str = "switchboard data ";
 
@@ -86,7 +91,7 @@ impl Directory {
     /// The mark is created first, then the store, then this; so a store without a mark, or with one that speaks of
     /// commits, was complete once.
     fn contents_without_format(&self) -> Result<Contents, OpenError> {
-        let (mark, store) = (self.join("mark"), self.join("store"));
+        let (mark, store) = (self.join(MARK), self.join(STORE));
         let found = Mark::open(&mark, this_boot());
         let is_unused = match &found {
             Ok(Some(mark)) => mark.required() == 0,

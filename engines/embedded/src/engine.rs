@@ -1,17 +1,18 @@
 //! The whole: opening, closing, and what the parts share.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
 use switchboard_engine::{Answer, Blobs, Bus, Durability, Engine, EngineError, Health, Keys, Queues, Result};
 
+use crate::backup::{self, Backup};
 use crate::blobs::EmbeddedBlobs;
 use crate::bus::LocalBus;
 use crate::commit::{Committer, Marking, Rounds};
-use crate::directory::{Contents, Directory, failed};
+use crate::directory::{BLOBS, Contents, Directory, MARK, STORE, failed};
 use crate::keys::EmbeddedKeys;
 use crate::mark::{Mark, this_boot};
 use crate::queues::EmbeddedQueues;
@@ -45,7 +46,7 @@ pub struct Embedded {
 #[derive(Debug)]
 struct Running {
     rounds: Rounds,
-    _directory: Option<Directory>,
+    directory: Option<Directory>,
 }
 
 /// The store, with what else is known when it is open.
@@ -91,7 +92,7 @@ impl Embedded {
         let keys = EmbeddedKeys::open(&committer, Arc::clone(&clock), memory_bytes).map_err(read)?;
         let queues = EmbeddedQueues::load(Arc::clone(&committer), Arc::clone(&clock)).map_err(read)?;
         committer.add_source(queues.source());
-        let root = opened.directory.as_ref().map(|directory| directory.join("blobs"));
+        let root = opened.directory.as_ref().map(|directory| directory.join(BLOBS));
         let blobs = EmbeddedBlobs::open(
             Arc::clone(&committer),
             Arc::clone(&clock),
@@ -103,7 +104,7 @@ impl Embedded {
             .map_err(|source| failed("start a thread for", damaged_in, source))?;
         let running = Running {
             rounds,
-            _directory: opened.directory,
+            directory: opened.directory,
         };
         Ok(Arc::new(Self {
             description,
@@ -134,10 +135,44 @@ impl Embedded {
     }
 }
 
+impl Embedded {
+    /// Copies the whole state, as it is at one moment, into a new directory, while the engine goes on working. The copy
+    /// is a data directory like any other; contents of blobs are linked, where the file system can do that.
+    ///
+    /// # Errors
+    /// Invalid, if there is something in the directory already; unsupported for a state in memory; unavailable when the
+    /// disk does not do it; damaged, with the place. What was copied until then is left there, and is no data directory.
+    ///
+    /// # Cancel safety
+    /// Dropping the answer leaves the copying under way, to its end.
+    pub fn backup(self: &Arc<Self>, directory: PathBuf) -> Answer<Backup> {
+        let engine = Arc::clone(self);
+        Answer::later(async move {
+            engine.committer.when_stored().await?;
+            let kept = engine.blobs.keep_all().await;
+            let source = (engine.running.lock().as_ref())
+                .and_then(|running| running.directory.as_ref())
+                .map(|directory| directory.join(BLOBS));
+            let store = Arc::clone(engine.committer.store());
+            let copying = tokio::task::spawn_blocking(move || {
+                let Some(blobs) = source else {
+                    return Err(EngineError::Unsupported(
+                        "a state in memory has no files to copy: export it instead".to_owned(),
+                    ));
+                };
+                backup::copy(&*store, &blobs, kept, &directory)
+            });
+            copying
+                .await
+                .unwrap_or_else(|_| Err(EngineError::Failed("the backup has failed".to_owned())))
+        })
+    }
+}
+
 /// Opens what is on disk, and checks that all is there.
 fn open_directory(path: &Path, options: &EmbeddedOptions) -> Result<Opened, OpenError> {
     let (directory, contents) = Directory::open(path)?;
-    let (store_path, mark_path) = (directory.join("store"), directory.join("mark"));
+    let (store_path, mark_path) = (directory.join(STORE), directory.join(MARK));
     let memory_bytes = options.memory_bytes.max(MEMORY_BYTES_MIN);
     let fjall = FjallOptions {
         cache_bytes: (memory_bytes / CACHE_PART).max(CACHE_BYTES_MIN) as u64,

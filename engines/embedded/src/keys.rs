@@ -41,6 +41,8 @@ mod slot;
 mod watch;
 mod write;
 
+pub(crate) use collect::CLOSED_KEY;
+
 use buckets::{BucketState, Buckets};
 use collect::{InFlight, Written};
 use expiry::Expiries;

@@ -9,11 +9,13 @@
 //! | module | what it is |
 //! | --- | --- |
 //! | `engine`, `options`, `error` | opening and closing |
+//! | `backup` | copies a running engine's state |
 //! | `directory`, `mark` | the data directory: whose it is, which format it has, what must be in it |
 //! | `store` | ordered records below everything: on disk by fjall, or in memory |
 //! | `commit` | the one thread that writes to it, many changes at a time; what to do to have something written |
 //! | `keys`, `queues`, `blobs`, `bus` | the four parts of an engine |
 
+mod backup;
 mod blobs;
 mod bus;
 mod commit;
@@ -26,6 +28,7 @@ mod options;
 mod queues;
 mod store;
 
+pub use backup::Backup;
 pub use engine::Embedded;
 pub use error::OpenError;
 pub use options::{DataDir, EmbeddedOptions, MEMORY_BYTES_DEFAULT};

@@ -24,7 +24,7 @@ pub struct EmbeddedOptions {
     pub data: DataDir,
     /// When what was acknowledged is safe from the loss of power.
     pub durability: Durability,
-    /// About how many bytes of memory hot keys take at most, keys that are not yet written aside (up to 64 MiB). An
+    /// About how many bytes of memory hot keys take at most, keys that are not yet written aside (up to 16 MiB). An
     /// eighth of it more is used for the store's own cache, at least 8 MiB. Less than 1 MiB counts as that.
     pub memory_bytes: usize,
     /// Where the time comes from.

@@ -25,6 +25,7 @@ mod tests;
 
 pub(crate) use batch::Batch;
 pub(crate) use fjall::{FjallOptions, FjallStore};
+pub(crate) use journal::COMMIT_NAME;
 pub(crate) use memory::MemoryStore;
 
 /// What a record belongs to. One byte before each key, so that all spaces share one tree of the store: a crash can
@@ -99,6 +100,11 @@ pub(crate) trait Store: fmt::Debug + Send + Sync {
     /// All that there is at one moment, between two batches or in the midst of the one being written. Let go of it
     /// soon: it may keep the writer waiting, and keeps old records on the disk.
     fn view(&self) -> Box<dyn View + '_>;
+
+    /// As [`Self::view`], but certainly between two batches.
+    fn view_between(&self) -> Box<dyn View + '_> {
+        self.view()
+    }
 
     /// Applies a batch as one step: after a crash all of it is there or nothing. It outlasts the process, not yet the
     /// loss of power. `number` is one more than that of the batch before.

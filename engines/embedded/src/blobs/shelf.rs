@@ -11,7 +11,7 @@ use foldhash::{HashSet, HashSetExt};
 use parking_lot::Mutex;
 use switchboard_engine::blobs::BlobInfo;
 use switchboard_engine::{Bucket, Clock, EngineError, Result};
-use tokio::sync::OwnedMutexGuard;
+use tokio::sync::{OwnedMutexGuard, OwnedRwLockReadGuard, RwLock};
 
 use super::content::Contents;
 use super::id::ContentId;
@@ -42,6 +42,8 @@ pub(crate) struct Shelf {
     /// For the next round.
     changes: Mutex<Vec<Change>>,
     removals: Mutex<Removals>,
+    /// Held by whoever removes contents, and shared by those who need all of them to stay.
+    removing: Arc<RwLock<()>>,
     is_closed: AtomicBool,
 }
 
@@ -97,6 +99,7 @@ impl Shelf {
             arriving: Mutex::new(HashSet::new()),
             changes: Mutex::new(Vec::new()),
             removals: Mutex::default(),
+            removing: Arc::default(),
             is_closed: AtomicBool::new(false),
         }
     }
@@ -259,11 +262,17 @@ impl Shelf {
         });
     }
 
+    /// As long as it is held, no content is removed.
+    pub(crate) async fn keep_all(&self) -> OwnedRwLockReadGuard<()> {
+        Arc::clone(&self.removing).read_owned().await
+    }
+
     /// Removes what nobody needs any more.
     ///
     /// # Errors
     /// Unavailable and failed, when the disk does not do it.
     pub(crate) async fn remove_now(self: &Arc<Self>) -> Result<()> {
+        let _removing = self.removing.write().await;
         let contents = {
             let mut removals = self.removals.lock();
             removals.is_scheduled = false;

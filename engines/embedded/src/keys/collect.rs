@@ -22,7 +22,7 @@ pub(super) type InFlight = Arc<Vec<Vec<Change>>>;
 pub(super) const FLOOR_KEY: &[u8] = b"floor";
 
 /// There if the engine was closed, and no key was changed since.
-pub(super) const CLOSED_KEY: &[u8] = b"closed";
+pub(crate) const CLOSED_KEY: &[u8] = b"closed";
 
 /// How often is looked for buckets and rings that nobody needs any more.
 const TIDY_INTERVAL: Duration = Duration::from_secs(5);

@@ -10,7 +10,7 @@ use super::collect::{CLOSED_KEY, FLOOR_KEY, Written};
 use super::expiry::Expiries;
 use super::lane::Lane;
 use super::memory::Memory;
-use super::slot::{Name, SLOT_COST_BYTES};
+use super::slot::{Name, SLOT_COST_BYTES, Slot};
 use super::{EmbeddedKeys, Shared, record};
 use crate::commit::Committer;
 use crate::store::{Space, Store, StoreError, StoreResult, View};
@@ -56,6 +56,9 @@ impl EmbeddedKeys {
 
 impl Shared {
     /// Reads all keys into memory, if they fit.
+    ///
+    /// # Errors
+    /// Damaged, when there are not as many as there should be.
     fn load_all(&self, store: &dyn Store, keys: u64) -> StoreResult<()> {
         let least_bytes = keys.saturating_mul(SLOT_COST_BYTES as u64);
         if least_bytes > self.memory.limit() as u64 {
@@ -63,18 +66,12 @@ impl Shared {
             return Ok(());
         }
         let view = store.view();
-        let mut bytes = 0;
+        let (mut bytes, mut found) = (0, 0);
         for stored in view.range(Space::Keys, Bound::Unbounded, Bound::Unbounded) {
-            let slot = stored.and_then(|(key, value)| {
-                let (bucket, key) = record::parts_of(&key)?;
-                let bucket = self.buckets.find_named(bucket);
-                let bucket =
-                    bucket.ok_or_else(|| StoreError::Damaged("a key of an unknown bucket".to_owned()))?;
-                record::slot_of(&Name::new(bucket.id, key), Some(&value))
-            });
-            match slot {
+            match stored.and_then(|(key, value)| self.slot_of(&key, &value)) {
                 Ok(slot) if bytes + slot.cost() <= self.memory.limit() => {
                     bytes += slot.cost();
+                    found += 1;
                     let lane = self.lane(&Name::new(slot.bucket(), slot.key()));
                     let mut state = lane.lock();
                     lane.publish(&mut state, slot, 0);
@@ -86,14 +83,26 @@ impl Shared {
                 }
                 // Whoever asks for it will be told; the rest can be used.
                 Err(StoreError::Damaged(reason)) => {
-                    tracing::error!("damaged: {reason}");
+                    tracing::error!("some keys are damaged: {reason}");
                     self.memory.is_no_more_complete();
                     return Ok(());
                 }
                 Err(error) => return Err(error),
             }
         }
+        if found != keys {
+            return Err(StoreError::Damaged(format!(
+                "{found} keys were found where {keys} were written"
+            )));
+        }
         Ok(())
+    }
+
+    fn slot_of(&self, key: &[u8], value: &bytes::Bytes) -> StoreResult<Slot> {
+        let (bucket, key) = record::parts_of(key)?;
+        let state = self.buckets.find_named(bucket);
+        let state = state.ok_or_else(|| StoreError::Damaged(format!("bucket {bucket} has no record")))?;
+        record::slot_of(&Name::new(state.id, key), Some(value))
     }
 }
 

@@ -21,9 +21,8 @@ struct Change {
     deletes: bool,
 }
 
-/// A buffer over this size, in bytes, is given back when its batch is cleared: a burst of large values is not paid
-/// for ever after.
-const BUFFER_KEPT: usize = 8 * 1024 * 1024;
+/// A buffer over this size, in bytes, is given back when its batch is cleared: a burst is not paid for ever after.
+const BUFFER_KEPT: usize = 1024 * 1024;
 
 impl Batch {
     /// Sets the value of a key.
@@ -97,7 +96,7 @@ impl Batch {
         self.changes.clear();
         self.bytes.clear();
         if self.bytes.capacity() > BUFFER_KEPT {
-            self.bytes = Vec::new();
+            *self = Self::default();
         }
     }
 

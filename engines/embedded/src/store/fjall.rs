@@ -19,7 +19,7 @@ use bytes::Bytes;
 use fjall::{
     AbstractTree, Database, Keyspace, KeyspaceCreateOptions, KvSeparationOptions, PersistMode, Readable,
 };
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 
 use super::journal::{self, COMMIT_KEY, Commit, Journals};
 use super::record::{checked, full_bounds, full_key};
@@ -35,7 +35,7 @@ const TREE_MANIFESTS: [&str; 2] = ["keyspaces/0/current", "keyspaces/1/current"]
 const VERSION_FILE: &str = "version";
 
 /// What was written last stays in memory up to so many bytes, then becomes a table.
-const MEMTABLE_BYTES: u64 = 16 * 1024 * 1024;
+const MEMTABLE_BYTES: u64 = 8 * 1024 * 1024;
 
 /// Values from this size on stand apart from the tree, so that compaction does not copy them again and again.
 const LARGE_VALUE_BYTES: u32 = 16 * 1024;
@@ -79,8 +79,10 @@ pub(crate) struct Found {
 pub(crate) struct FjallStore {
     path: PathBuf,
     options: FjallOptions,
-    /// `None` after an attempt to mend it that failed.
+    /// `None` after an attempt to mend it that failed, and when it is closed.
     open: RwLock<Option<Arc<Open>>>,
+    /// Held while a batch is written.
+    writing: Mutex<()>,
 }
 
 struct Open {
@@ -110,6 +112,7 @@ impl FjallStore {
             path: path.to_owned(),
             options,
             open: RwLock::new(Some(Arc::new(open))),
+            writing: Mutex::new(()),
         }
     }
 
@@ -137,8 +140,15 @@ impl Store for FjallStore {
         })
     }
 
+    fn view_between(&self) -> Box<dyn View + '_> {
+        // fjall's own threads may make a batch visible that is being written.
+        let _writing = self.writing.lock();
+        self.view()
+    }
+
     fn write(&self, batch: &Batch, number: u64) -> StoreResult<()> {
         let open = self.opened()?;
+        let _writing = self.writing.lock();
         guarded(|| {
             let commit = Commit {
                 number,
@@ -400,9 +410,10 @@ fn classified(error: &fjall::Error) -> StoreError {
         other => return StoreError::Damaged(other.to_string()),
     };
     match io.kind() {
-        io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidData | io::ErrorKind::NotFound => {
-            StoreError::Damaged(format!("a file of the store is not whole: {io}"))
-        }
+        io::ErrorKind::UnexpectedEof
+        | io::ErrorKind::InvalidData
+        | io::ErrorKind::InvalidInput
+        | io::ErrorKind::NotFound => StoreError::Damaged(format!("a file of the store is not whole: {io}")),
         _ => StoreError::Disk(io.to_string()),
     }
 }

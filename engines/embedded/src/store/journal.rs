@@ -17,10 +17,13 @@ use std::path::{Path, PathBuf};
 
 use xxhash_rust::xxh3::Xxh3Default;
 
-use super::{Space, StoreError, StoreResult, record};
+use super::{StoreError, StoreResult, record};
 
-/// The key of [`Commit`], with its space's byte.
-pub(super) const COMMIT_KEY: &[u8] = &[Space::Engine as u8, b'c', b'o', b'm', b'm', b'i', b't'];
+/// The key of the number of the last batch, in the space of the engine.
+pub(crate) const COMMIT_NAME: &[u8] = b"commit";
+
+/// The same, with its space's byte.
+pub(super) const COMMIT_KEY: &[u8] = b"\0commit";
 
 /// fjall's background threads take sequence numbers of their own; never near so many between our looking at the counter
 /// and taking ours.
