@@ -30,7 +30,8 @@ impl Rounds {
     /// When the system gives no thread.
     pub(crate) fn start(committer: Arc<Committer>, number: u64, mark: Marking) -> std::io::Result<Self> {
         let run = Run {
-            sources: committer.sources.lock().clone(),
+            // Taken, not shared: the sources hold the committer.
+            sources: std::mem::take(&mut *committer.sources.lock()),
             committer: Arc::clone(&committer),
             mark,
             number,
