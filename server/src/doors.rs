@@ -46,8 +46,11 @@ pub struct Doors {
 struct Bound {
     name: &'static str,
     addresses: Vec<String>,
-    run: Box<dyn FnOnce(&House, &Hub) -> Vec<Run> + Send>,
+    run: Box<OpenAll>,
 }
+
+/// Makes what runs each of a gateway's doors.
+type OpenAll = dyn FnOnce(&House, &Hub) -> Vec<Run> + Send;
 
 type Run = Pin<Box<dyn Future<Output = ()> + Send>>;
 

@@ -4,12 +4,14 @@
 //! do. Each test has a daemon, a folder and ports of its own.
 
 mod addresses;
+mod cluster;
 mod configuration;
 mod ending;
 mod foreign;
 mod half_open;
 mod hostile;
 mod idle;
+mod keys;
 mod limits;
 mod privileges;
 mod proxy;

@@ -111,7 +111,7 @@ fn its_story_is_true() {
         assert_eq!(printed.replace('\t', " "), comment, "{step:?}");
         checked += 1;
     }
-    assert_eq!((checked, background.len()), (2, 2), "{steps:?}");
+    assert_eq!((checked, background.len()), (3, 2), "{steps:?}");
 }
 
 #[test]
