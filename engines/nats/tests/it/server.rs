@@ -165,9 +165,13 @@ impl Drop for Server {
     }
 }
 
-/// A port that nobody has at this moment. A server that is started again needs to be at the same one, so it cannot
-/// choose by itself.
+/// A port that nobody has at this moment, below those that connections are given. A server that is started again needs
+/// to be at the same one, so it cannot choose by itself.
 fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    listener.local_addr().expect("its address").port()
+    loop {
+        let port = fastrand::u16(15_000..32_000);
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
 }
