@@ -1,78 +1,74 @@
-//! Daemons that keep their state in one NATS server are one switchboard.
+//! Daemons that keep their state in one NATS cluster are one switchboard.
 
-use std::{
-    net::{TcpListener, TcpStream},
-    path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
-};
+mod calls;
+mod nats;
+mod outage;
+mod topics;
 
-use switchboard_tests::{Daemon, Launch, Signal, folder, run, switchboard, until};
-use tempfile::TempDir;
+use std::path::PathBuf;
 
-/// Where the server is: named, or where `scripts/test` puts it.
-fn binary() -> PathBuf {
-    let installed = Path::new(env!("CARGO_MANIFEST_DIR")).join("../.tools/nats/bin/nats-server");
-    let named = std::env::var_os("SWITCHBOARD_NATS_SERVER").map(PathBuf::from);
-    let binary = named.unwrap_or(installed);
-    assert!(
-        binary.is_file(),
-        "{} is not there: run scripts/test once, or name one in SWITCHBOARD_NATS_SERVER",
-        binary.display()
-    );
-    binary
+use nats::Nats;
+use switchboard_tests::{Daemon, Launch, Ran, Signal, run, switchboard, until};
+
+/// Waits until a hub lists an operation as served.
+#[track_caller]
+fn serves(hub: &Daemon, operation: &str) {
+    until(&format!("{operation} is served"), || {
+        lists(hub, operation).then_some(())
+    });
 }
 
-/// A NATS server with JetStream; killed when dropped.
-struct Nats {
-    process: Child,
+/// Waits until it does not.
+#[track_caller]
+fn until_missed(hub: &Daemon, operation: &str) {
+    until(&format!("{operation} is missed"), || {
+        (!lists(hub, operation)).then_some(())
+    });
+}
+
+#[track_caller]
+fn lists(hub: &Daemon, operation: &str) -> bool {
+    let ops = hub.run(&["ops"]);
+    assert_eq!(ops.status, 0, "{ops:?}");
+    ops.text()
+        .lines()
+        .any(|line| line.split_whitespace().next() == Some(operation))
+}
+
+/// Commands that talk to a hub, for a thread of their own.
+struct Client {
+    folder: PathBuf,
     url: String,
-    _folder: TempDir,
 }
 
-impl Nats {
-    fn start() -> Self {
-        let folder = folder();
-        // It cannot be asked which port it chose before it has chosen.
-        let port = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
-        let port = port.expect("a port").port();
-        let process = Command::new(binary())
-            .args([
-                "--addr",
-                "127.0.0.1",
-                "--port",
-                &port.to_string(),
-                "--jetstream",
-                "--store_dir",
-            ])
-            .arg(folder.path())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn();
-        let nats = Self {
-            process: process.expect("it starts"),
-            url: format!("nats://127.0.0.1:{port}"),
-            _folder: folder,
-        };
-        until("NATS listens", || TcpStream::connect(("127.0.0.1", port)).ok());
-        nats
+impl Client {
+    fn of(hub: &Daemon) -> Self {
+        Self {
+            folder: hub.folder().to_owned(),
+            url: hub.url().to_owned(),
+        }
     }
 
-    fn daemon(&self) -> Daemon {
-        Launch::tcp().arguments(&["--engine", &self.url]).start()
+    #[track_caller]
+    fn run(&self, arguments: &[&str]) -> Ran {
+        let mut command = switchboard(&self.folder, arguments);
+        run(command.env("SWITCHBOARD_HUB", &self.url), b"")
     }
 }
 
-impl Drop for Nats {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
+/// Kills a daemon. What starts one at its first address, in its folder.
+#[track_caller]
+fn killed(daemon: Daemon) -> Launch {
+    let place = Launch::beside(&daemon).listen(daemon.url());
+    daemon.process.send(Signal::SIGKILL);
+    assert_eq!(daemon.process.end().status, 137);
+    place
 }
 
 #[test]
 fn two_daemons_side_by_side_are_one_switchboard() {
     let nats = Nats::start();
-    let (one, other) = (nats.daemon(), nats.daemon());
+    let (one, other) = (nats.hub(), nats.hub());
 
     one.run(&["put", "greeting", "hi"]).is(0, "");
     other.run(&["get", "greeting"]).is(0, "hi");
@@ -96,7 +92,7 @@ fn two_daemons_side_by_side_are_one_switchboard() {
         daemon.process.send(Signal::SIGKILL);
         assert_eq!(daemon.process.end().status, 137);
     }
-    let again = nats.daemon();
+    let again = nats.hub();
     again.run(&["get", "greeting"]).is(0, "hi");
     again.run(&["get", "topic:home/lamp"]).is(0, "on");
     let mut last = again.subscribe(&["home/#", "--count", "1"]);
@@ -118,15 +114,17 @@ fn a_state_moves_into_a_cluster_and_back() {
     let folder = place.folder().to_owned();
     let at = |arguments: &[&str]| run(&mut switchboard(&folder, arguments), b"");
     at(&["export", "first"]).is(0, "");
-    let into = at(&["import", "--engine", &nats.url, "first"]);
+    let into = at(&["import", "--engine", &nats.url(), "first"]);
     into.is(0, "");
     assert!(into.stderr.contains("imported 3 keys"), "{}", into.stderr);
-    let shared = nats.daemon();
+    let shared = nats.hub();
     shared.run(&["get", "greeting"]).is(0, "hi");
     shared.run(&["get", "topic:home/lamp"]).is(0, "on");
+    shared.run(&["backup", "copy"]).is(0, "");
+    assert!(shared.folder().join("copy/engine").is_dir(), "of a cluster too");
     assert_eq!(shared.stop().status, 0);
 
-    at(&["export", "--engine", &nats.url, "second"]).is(0, "");
+    at(&["export", "--engine", &nats.url(), "second"]).is(0, "");
     at(&["import", "--data", "back", "second"]).is(0, "");
     let back = place
         .listen("tcp://127.0.0.1:0")
@@ -136,6 +134,6 @@ fn a_state_moves_into_a_cluster_and_back() {
     let entry = back.run(&["get", "--json", "--bucket", "b", "odd \u{1}"]);
     assert!(entry.text().contains("expires_unix_ms"), "{}", entry.text());
     back.run(&["get", "topic:home/lamp"]).is(0, "on");
-    let again = at(&["import", "--engine", &nats.url, "first"]);
+    let again = at(&["import", "--engine", &nats.url(), "first"]);
     again.fails(1, &["not empty"]);
 }
