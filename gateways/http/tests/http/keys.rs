@@ -231,7 +231,14 @@ async fn values_are_bounded() {
 async fn an_engine_that_is_away_asks_to_come_back() {
     let engine = engine();
     let door = Door::with_keys(HttpOptions::default(), Arc::clone(&engine)).await;
+    assert_eq!(get(&door, "/healthz", "").await.status, 200);
     engine.close().await.unwrap();
+    let health = get(&door, "/healthz", "").await;
+    assert_eq!(
+        (health.status, health.text()),
+        (503, "it is closed\n"),
+        "why is said"
+    );
     let response = put(&door, "/keys/a", "", "x").await;
     assert_eq!(response.status, 503);
     assert!(response.header("retry-after").is_some() && response.header("retry-after-ms").is_some());
