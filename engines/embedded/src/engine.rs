@@ -89,7 +89,8 @@ impl Embedded {
         let clock = options.clock;
         let committer = Committer::new(opened.store, options.durability);
         let memory_bytes = options.memory_bytes.max(MEMORY_BYTES_MIN);
-        let keys = EmbeddedKeys::open(&committer, Arc::clone(&clock), memory_bytes).map_err(read)?;
+        let keys = EmbeddedKeys::open(&committer, Arc::clone(&clock), memory_bytes, options.accept_loss)
+            .map_err(read)?;
         let queues = EmbeddedQueues::load(Arc::clone(&committer), Arc::clone(&clock)).map_err(read)?;
         committer.add_source(queues.source());
         let root = opened.directory.as_ref().map(|directory| directory.join(BLOBS));

@@ -18,6 +18,7 @@ use bytes::Bytes;
 mod batch;
 mod fjall;
 mod journal;
+mod manifest;
 mod memory;
 mod record;
 #[cfg(test)]

@@ -4,6 +4,7 @@
 //! the last revision of a bucket needs to hear nothing. A bucket that was emptied is forgotten; [`Buckets::floor`] keeps
 //! the greatest revision of those, so that a new one of the same name goes on above it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -69,7 +70,13 @@ impl BucketState {
     pub(crate) fn count(&self, was_there: bool, is_there: bool) {
         match (was_there, is_there) {
             (false, true) => self.keys.fetch_add(1, Ordering::AcqRel),
-            (true, false) => self.keys.fetch_sub(1, Ordering::AcqRel),
+            // Never below 0, should damage have made the count wrong.
+            (true, false) => {
+                let less = |keys: u64| keys.checked_sub(1);
+                self.keys
+                    .fetch_update(Ordering::AcqRel, Ordering::Acquire, less)
+                    .unwrap_or(0)
+            }
             _ => return,
         };
     }
@@ -99,7 +106,7 @@ struct Creating {
 
 impl Buckets {
     /// The buckets of a store, and its floor. If the last process did not close it, some revisions are skipped.
-    pub(crate) fn new(stored: Vec<(Bucket, StoredBucket)>, floor: u64, was_closed: bool) -> Self {
+    pub(crate) fn new(stored: BTreeMap<Bucket, StoredBucket>, floor: u64, was_closed: bool) -> Self {
         let skip = if was_closed { 0 } else { REVISION_SKIP };
         let floor = floor.saturating_add(skip);
         let mut creating = Creating { next_id: 0, floor };

@@ -34,16 +34,23 @@ pub(super) struct Written {
     pub(super) buckets: HashMap<u32, StoredBucket>,
     /// Whether it says that the engine was closed.
     pub(super) says_closed: bool,
+    /// Buckets that the store knows wrongly.
+    recounted: Vec<Arc<BucketState>>,
     is_closing: bool,
     tidied: Instant,
     keeps_rings: bool,
 }
 
 impl Written {
-    pub(super) fn new(buckets: HashMap<u32, StoredBucket>, says_closed: bool) -> Self {
+    pub(super) fn new(
+        buckets: HashMap<u32, StoredBucket>,
+        says_closed: bool,
+        recounted: Vec<Arc<BucketState>>,
+    ) -> Self {
         Self {
             buckets,
             says_closed,
+            recounted,
             is_closing: false,
             tidied: Instant::now(),
             keeps_rings: false,
@@ -55,7 +62,8 @@ impl Source for Shared {
     fn collect(&self, batch: &mut Batch) -> usize {
         let (in_flight, bytes) = self.take();
         let mut written = self.written.lock();
-        let changed = put_changes(self, &mut written, &in_flight, batch);
+        let mut changed = put_changes(self, &mut written, &in_flight, batch);
+        changed.append(&mut written.recounted);
         put_buckets(self, &mut written, &changed, batch);
         self.expiries.collect(batch);
         if written.is_closing && !(written.says_closed && changed.is_empty()) {

@@ -1,7 +1,10 @@
 //! Begins with what the store has.
 
+use std::collections::BTreeMap;
+use std::ops::Bound;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use parking_lot::Mutex;
 use switchboard_engine::{Bucket, Clock};
 
@@ -10,34 +13,50 @@ use super::collect::{CLOSED_KEY, FLOOR_KEY, Written};
 use super::expiry::Expiries;
 use super::lane::Lane;
 use super::memory::Memory;
+use super::record::StoredBucket;
 use super::slot::{Name, SLOT_COST_BYTES, Slot};
 use super::{EmbeddedKeys, Shared, record};
 use crate::commit::Committer;
 use crate::store::{Space, Store, StoreError, StoreResult, View};
-use std::ops::Bound;
 
 impl EmbeddedKeys {
     /// The keys in the committer's store, of which they become a source. If all of them fit into memory they are read
-    /// into it.
+    /// into it. With `accept_loss` the keys that can be read are counted anew.
     pub(crate) fn open(
         committer: &Arc<Committer>,
         clock: Arc<dyn Clock>,
         memory_bytes: usize,
+        accept_loss: bool,
     ) -> StoreResult<Self> {
         let store = Arc::clone(committer.store());
-        let (buckets, floor) = {
-            let view = store.view();
-            (read_buckets(&*view)?, read_floor(&*store)?)
+        let view = store.view();
+        let known = match read_buckets(&*view) {
+            Ok(buckets) => buckets,
+            Err(error) if accept_loss => {
+                tracing::error!("counting keys anew: {error}");
+                Known::default()
+            }
+            Err(error) => return Err(error),
         };
+        let floor = read_floor(&*store)?;
         let was_closed = store.get(Space::Engine, CLOSED_KEY)?.is_some();
-        let is_new = buckets.is_empty() && floor == 0;
-        let keys: u64 = buckets.iter().map(|(_, bucket)| bucket.keys).sum();
-        let stored = buckets.clone();
-        let buckets = Buckets::new(buckets, floor, was_closed || is_new);
-        let by_id = stored
-            .into_iter()
-            .filter_map(|(name, stored)| Some((buckets.find(&name)?.id, stored)));
-        let written = Written::new(by_id.collect(), was_closed);
+        let is_new = known.is_empty() && floor == 0;
+        let counted = if accept_loss {
+            count_anew(&*view, &known)
+        } else {
+            known.clone()
+        };
+        drop(view);
+        let keys: u64 = counted.values().map(|bucket| bucket.keys).sum();
+        let buckets = Buckets::new(counted.clone(), floor, was_closed || is_new);
+        let recounted = counted
+            .iter()
+            .filter(|(name, bucket)| known.get(*name) != Some(*bucket));
+        let recounted = recounted.filter_map(|(name, _)| buckets.find(name)).collect();
+        let by_id = counted
+            .iter()
+            .filter_map(|(name, bucket)| Some((buckets.find(name)?.id, *bucket)));
+        let written = Written::new(by_id.collect(), was_closed, recounted);
         let shared = Arc::new(Shared {
             lanes: Box::new(std::array::from_fn(|_| Lane::new())),
             buckets,
@@ -48,7 +67,13 @@ impl EmbeddedKeys {
             written: Mutex::new(written),
             expiries: Expiries::default(),
         });
-        shared.load_all(&*store, keys)?;
+        match shared.load_all(&*store, keys) {
+            Err(StoreError::Damaged(reason)) if accept_loss => {
+                tracing::error!("some keys are lost: {reason}");
+                shared.memory.is_no_more_complete();
+            }
+            loaded => loaded?,
+        }
         committer.add_source(Arc::clone(&shared) as _);
         Ok(Self { shared })
     }
@@ -98,7 +123,7 @@ impl Shared {
         Ok(())
     }
 
-    fn slot_of(&self, key: &[u8], value: &bytes::Bytes) -> StoreResult<Slot> {
+    fn slot_of(&self, key: &[u8], value: &Bytes) -> StoreResult<Slot> {
         let (bucket, key) = record::parts_of(key)?;
         let state = self.buckets.find_named(bucket);
         let state = state.ok_or_else(|| StoreError::Damaged(format!("bucket {bucket} has no record")))?;
@@ -106,16 +131,40 @@ impl Shared {
     }
 }
 
-fn read_buckets(view: &dyn View) -> StoreResult<Vec<(Bucket, record::StoredBucket)>> {
+/// What the store knows of buckets.
+type Known = BTreeMap<Bucket, StoredBucket>;
+
+fn read_buckets(view: &dyn View) -> StoreResult<Known> {
     let records = view.range(Space::Buckets, Bound::Unbounded, Bound::Unbounded);
-    let bucket = |(name, value): (bytes::Bytes, bytes::Bytes)| {
-        let name = std::str::from_utf8(&name)
-            .ok()
-            .and_then(|name| Bucket::new(name.to_owned()).ok());
-        let name = name.ok_or_else(|| StoreError::Damaged("a bucket has an illegal name".to_owned()))?;
-        Ok((name, record::bucket_of(&value)?))
-    };
+    let bucket = |(name, value): (Bytes, Bytes)| Ok((bucket_named(&name)?, record::bucket_of(&value)?));
     records.map(|record| record.and_then(bucket)).collect()
+}
+
+fn bucket_named(name: &[u8]) -> StoreResult<Bucket> {
+    let name = std::str::from_utf8(name).ok();
+    let bucket = name.and_then(|name| Bucket::new(name.to_owned()).ok());
+    bucket.ok_or_else(|| StoreError::Damaged("a bucket has an illegal name".to_owned()))
+}
+
+/// Counts the keys that can be read. Revisions go on above those that are known from anywhere.
+fn count_anew(view: &dyn View, known: &Known) -> Known {
+    let mut counted = known.clone();
+    counted.values_mut().for_each(|bucket| bucket.keys = 0);
+    for stored in view.range(Space::Keys, Bound::Unbounded, Bound::Unbounded) {
+        let entry = stored.and_then(|(key, value)| {
+            let (bucket, _) = record::parts_of(&key)?;
+            Ok((bucket_named(bucket.as_bytes())?, record::entry_of(&value)?))
+        });
+        match entry {
+            Ok((name, entry)) => {
+                let bucket = counted.entry(name).or_default();
+                bucket.keys += 1;
+                bucket.revision = bucket.revision.max(entry.revision.0);
+            }
+            Err(error) => tracing::error!("not counted: {error}"),
+        }
+    }
+    counted
 }
 
 fn read_floor(store: &dyn Store) -> StoreResult<u64> {

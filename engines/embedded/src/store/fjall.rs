@@ -1,8 +1,8 @@
 //! The store on disk: fjall, a log-structured store, with what it leaves open closed.
 //!
 //! One tree holds all spaces, so its tables hold all batches up to one, and its journals those after it. What fjall
-//! would not notice is looked for when opening: batches that a changed byte drops ([`journal`]), and a journal that is
-//! missing between the tables and the rest. What it answers with a panic is an error here.
+//! would not notice is looked for when opening: batches that a changed byte drops ([`journal`]), changed manifests
+//! ([`manifest`]), and a journal that is missing between the tables and the rest. What it answers with a panic is an error here.
 //!
 //! After a failed write or sync fjall refuses all others until it is opened anew; [`Store::mend`] does that, and moves
 //! everything from the journals into tables: what a failed sync left in the kernel's memory only is written once more.
@@ -22,14 +22,12 @@ use fjall::{
 use parking_lot::{Mutex, RwLock};
 
 use super::journal::{self, COMMIT_KEY, Commit, Journals};
+use super::manifest;
 use super::record::{checked, full_bounds, full_key};
 use super::{Batch, Records, Space, Store, StoreError, StoreResult, View};
 
 /// The name of the one tree.
 const TREE: &str = "records";
-
-/// What fjall creates for that tree, beside its own: if it were missing, fjall would begin an empty one.
-const TREE_MANIFESTS: [&str; 2] = ["keyspaces/0/current", "keyspaces/1/current"];
 
 /// What fjall creates first.
 const VERSION_FILE: &str = "version";
@@ -210,11 +208,11 @@ impl Store for FjallStore {
 impl Open {
     /// Looks at everything before fjall does, then opens.
     fn checked(path: &Path, options: FjallOptions) -> Result<(Self, Found), Failure> {
-        for name in TREE_MANIFESTS.into_iter().chain([VERSION_FILE]) {
-            if !path.join(name).exists() {
-                return Err(damaged(format!("{} is missing", path.join(name).display())));
-            }
+        let version = path.join(VERSION_FILE);
+        if !version.exists() {
+            return Err(damaged(format!("{} is missing", version.display())));
         }
+        manifest::check(path)?;
         let journals = journal::inspect(path)?;
         let repaired = repair(&journals, options)?;
         let open = Self::new(path, options)?;
