@@ -152,17 +152,30 @@ impl Names {
         self.under(family, bucket, prefix) + ">"
     }
 
+    /// What a subject spells out of its key.
+    pub(crate) fn path_of(&self, subject: &str) -> Vec<u8> {
+        let mut path = Vec::new();
+        for token in self.tokens(subject).unwrap_or_default().split('.') {
+            match byte_of(token) {
+                Some(byte) => path.push(byte),
+                None => break,
+            }
+        }
+        path
+    }
+
+    fn tokens<'a>(&self, subject: &'a str) -> Option<&'a str> {
+        subject.strip_prefix(&self.prefix)?.splitn(5, '.').nth(4)
+    }
+
     /// The key that a subject stands for; none where only its message tells.
     pub(crate) fn key_of(&self, subject: &str) -> Option<Bytes> {
-        let path = subject.strip_prefix(&self.prefix)?.splitn(5, '.').nth(4)?;
         let mut key = Vec::new();
-        for token in path.split('.') {
-            match token.as_bytes() {
-                b"!" => return Some(key.into()),
-                [byte] => key.push(*byte),
-                [b'%', high, low] => key.extend(const_hex::decode([*high, *low]).ok()?),
-                _ => return None,
+        for token in self.tokens(subject)?.split('.') {
+            if token == KEY_ENDS {
+                return Some(key.into());
             }
+            key.push(byte_of(token)?);
         }
         None
     }
@@ -240,6 +253,18 @@ impl Names {
     /// Where the messages of the bus are.
     pub(crate) fn bus(&self) -> String {
         format!("{}.b", self.prefix)
+    }
+}
+
+/// The byte that a token stands for.
+fn byte_of(token: &str) -> Option<u8> {
+    match token.as_bytes() {
+        b"!" => None,
+        [byte] => Some(*byte),
+        [b'%', high, low] => const_hex::decode_to_array::<_, 1>([*high, *low])
+            .ok()
+            .map(|[byte]| byte),
+        _ => None,
     }
 }
 

@@ -14,7 +14,7 @@ use switchboard_engine::{Bucket, EngineError, Key, Result};
 
 use super::record::Record;
 use crate::feed::{Feed, Start};
-use crate::link::{Link, Patience, Read, SUBJECT_BYTES_MAX, SUBJECTS_MAX};
+use crate::link::{Link, Patience, Read, SUBJECT_BYTES_MAX, SUBJECTS_MAX, Stored};
 use crate::names::{Family, PATH_BYTES_MAX, Stream};
 
 /// Most ranges in one request.
@@ -74,6 +74,37 @@ impl Range {
             }
             whole => vec![whole],
         }
+    }
+
+    /// All that begin with the stem, in ranges along a path that leads on from it: most are under its end.
+    fn along(stem: Vec<u8>, path: &[u8]) -> Vec<Self> {
+        let mut parts = Vec::new();
+        let mut rest = Vec::new();
+        let mut stem = stem;
+        for (number, byte) in path.iter().enumerate() {
+            if let Some(high) = byte.checked_sub(1) {
+                let stem = stem.clone();
+                parts.push(Self::Span { stem, low: 0, high });
+            }
+            if let Some(low) = byte.checked_add(1) {
+                let stem = stem.clone();
+                rest.push(Self::Span {
+                    stem,
+                    low,
+                    high: u8::MAX,
+                });
+            }
+            stem.push(*byte);
+            if number + 1 < path.len() {
+                parts.push(Self::One(stem.clone()));
+            }
+        }
+        if stem.len() < PATH_BYTES_MAX {
+            parts.push(Self::One(stem.clone()));
+        }
+        parts.push(Self::below(stem));
+        parts.extend(rest.into_iter().rev());
+        parts
     }
 
     fn filters(&self, scanner: &Scanner<'_>) -> Vec<String> {
@@ -179,13 +210,42 @@ impl Scanner<'_> {
                         }
                         continue;
                     }
-                    for part in range.split().into_iter().rev() {
+                    for part in self.split(range).await?.into_iter().rev() {
                         ranges.push_front(part);
                     }
                 }
             }
         }
         Ok(page.page)
+    }
+
+    /// The same in smaller ranges. Where keys have a long beginning in common, that is skipped: two of them show it.
+    async fn split(&self, range: Range) -> Result<Vec<Range>> {
+        let Range::Span {
+            stem,
+            low: 0,
+            high: u8::MAX,
+        } = &range
+        else {
+            return Ok(range.split());
+        };
+        let names = &self.link.names;
+        let filter = names.keys_under(self.family, self.bucket, stem);
+        let (first, last) = tokio::try_join!(
+            self.link.one_of(Stream::Keys, "next_by_subj", &filter),
+            self.link.one_of(Stream::Keys, "last_by_subj", &filter),
+        )?;
+        let path = |stored: Option<Stored>| {
+            stored
+                .map(|stored| names.path_of(&stored.subject))
+                .unwrap_or_default()
+        };
+        let (first, last) = (path(first), path(last));
+        let both = first.iter().zip(&last).take_while(|(first, last)| first == last);
+        match first.get(stem.len()..both.count()) {
+            Some(path) if !path.is_empty() => Ok(Range::along(stem.clone(), path)),
+            _ => Ok(range.split()),
+        }
     }
 
     /// The filters of as many ranges as fit into one request, one at least.
@@ -349,6 +409,24 @@ mod tests {
                     prop_assert!(found[0] >= last, "out of order");
                     last = found[0];
                 }
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn every_key_is_in_one_range_along_a_path(
+            stem in prop::collection::vec(prop::sample::select(vec![0, b'a', 255]), 0..2),
+            path in short(),
+            keys in prop::collection::btree_set(short(), 0..40),
+        ) {
+            let ranges = Range::along(stem.clone(), &path);
+            let mut last = 0;
+            for key in keys.iter().filter(|key| key.starts_with(&stem) && **key != stem) {
+                let found: Vec<usize> = (0..ranges.len()).filter(|at| holds(&ranges[*at], key)).collect();
+                prop_assert_eq!(found.len(), 1, "{:?} in {:?}", key, &ranges);
+                prop_assert!(found[0] >= last, "out of order");
+                last = found[0];
             }
         }
     }

@@ -189,6 +189,12 @@ pub(super) fn trouble(code: u64, err_code: u64, description: String) -> Trouble 
             Duration::from_secs(10),
             format!("the NATS cluster is full ({description}); nothing was changed"),
         )),
+        // A server by itself keeps one copy.
+        (_, 10_074) => Trouble::Error(EngineError::Invalid(format!(
+            "more than one replica takes a cluster of NATS servers: {description}"
+        ))),
+        // Too few servers for the copies: more may be about to come.
+        (_, 10_005) => Trouble::NotDone(format!("the NATS cluster has too few servers now: {description}")),
         // No stream or consumer of that name, or none that is led.
         (404 | 429 | 500 | 503, _) => {
             Trouble::NotDone(format!("the NATS cluster is not ready: {description}"))

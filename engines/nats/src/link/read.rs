@@ -161,6 +161,22 @@ impl Link {
         }
     }
 
+    /// One message that matches a filter, the first or the last as `which` says.
+    ///
+    /// # Errors
+    /// Unavailable.
+    pub(crate) async fn one_of(&self, stream: Stream, which: &str, filter: &str) -> Result<Option<Stored>> {
+        let direct = format!("$JS.API.DIRECT.GET.{}", self.names.stream(stream));
+        let request = Bytes::from(json!({ which: filter }).to_string());
+        let mut patience = Patience::new(self);
+        loop {
+            match self.ask(direct.clone(), None, request.clone()).await {
+                Ok(message) => return Ok(stored_of(&message)),
+                Err(trouble) => patience.rest(trouble).await?,
+            }
+        }
+    }
+
     async fn at_leader(&self, stream: Stream, sequence: u64) -> Result<Option<Stored>, Trouble> {
         if self.replicas == 1 {
             return Ok(None);

@@ -76,6 +76,16 @@ async fn options_that_make_no_sense_are_refused() {
         let refused = Nats::open(bad).await;
         assert!(matches!(refused, Err(EngineError::Invalid(_))), "{refused:?}");
     }
+    let server = Server::start();
+    let alone = NatsOptions {
+        replicas: 3,
+        ..NatsOptions::new([server.url()])
+    };
+    let refused = soon("a refusal", Nats::open(alone)).await;
+    assert!(
+        matches!(&refused, Err(EngineError::Invalid(said)) if said.contains("cluster")),
+        "{refused:?}"
+    );
     let nobody = soon("the end of an opening", Nats::open(options)).await;
     assert!(reason(nobody).contains("127.0.0.1:1"));
 }
