@@ -175,11 +175,12 @@ async fn jobs_arrive_as_they_stood() {
     );
     assert_eq!(waiting[0].reason.as_deref(), Some("it was hot"));
     let now = Timestamp::from(SystemTime::now());
-    assert!(waiting[0].until.unwrap().since(now) <= RETURN_WAIT);
+    // The engine may measure by another clock than this one: a second is beyond doubt.
+    assert!(waiting[0].until.unwrap().since(now) <= RETURN_WAIT + Duration::from_secs(1));
     assert_eq!(waiting[1].job.payload, "delayed");
     let left = waiting[1].until.unwrap().since(now);
     assert!(
-        left > Duration::from_secs(3000) && left <= Duration::from_secs(3600),
+        left > Duration::from_secs(3000) && left <= Duration::from_secs(3601),
         "{left:?}"
     );
     // The one that was reserved has all its attempts, and its priority.
