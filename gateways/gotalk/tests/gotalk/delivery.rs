@@ -268,8 +268,11 @@ async fn policies_have_queues_of_their_own_and_the_same_one_is_shared() {
 async fn filters_that_overlap_bring_a_message_once() {
     let door = Door::with(HubConfig::default(), quiet()).await;
     let mut raw = door.raw().await;
-    raw.ask("hub.subscribe", &json!({ "topics": ["a/b", "a/+", "#"] }).to_string())
-        .await;
+    raw.ask(
+        "hub.subscribe",
+        &json!({ "topics": ["a/b", "a/+", "#"] }).to_string(),
+    )
+    .await;
     let publisher = door.peer(Handlers::new()).await;
     for payload in ["1", "2", "3"] {
         patient(publisher.notify_raw("a/b", payload)).await.unwrap();
