@@ -5,14 +5,13 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use bytestring::ByteString;
-use switchboard_peer::{Body, Replier};
+use switchboard_peer::{Body, Replier, arrival};
 use tokio::time::Instant;
 
 use crate::call::{Call, Caller};
 use crate::media_type::MediaType;
 use crate::responders::Chosen;
 use crate::session::Session;
-use crate::stats::Counters;
 
 /// Who answers a call that is not made yet. Its place among the calls in flight is taken already.
 #[must_use = "a call is made by `Found::call`"]
@@ -47,8 +46,8 @@ impl Found<'_> {
             chosen,
             content_type,
         } = self;
-        Counters::add(&session.hub.counters.calls, 1);
-        let now = Instant::now();
+        session.hub.counters.calls.add_one();
+        let now = arrival();
         if let Some(watched) = chosen.place.begin(session.core.door, now) {
             reply.hold(watched);
         }

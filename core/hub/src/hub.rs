@@ -431,7 +431,7 @@ impl HubInner {
             sessions: self.sessions.lock().len(),
             operations: self.responders.len(),
             subscriptions: self.subscribers.len(),
-            calls: read(&counters.calls),
+            calls: counters.calls.sum(),
             calls_unknown: read(&counters.calls_unknown),
             published: read(&counters.published),
             delivered: read(&counters.delivered),

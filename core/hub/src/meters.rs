@@ -11,11 +11,13 @@ mod doors;
 mod faults;
 mod histogram;
 mod operations;
+mod sharded;
 
 pub(crate) use doors::{DoorId, Doors};
 pub use faults::{FAULT_KINDS, FaultCounters, FaultCounts};
 pub use histogram::{LATENCY_BUCKETS, Latencies};
 pub(crate) use operations::{Meter, Meters};
+pub(crate) use sharded::Sharded;
 
 /// What a hub has measured since it began: see [`Hub::metrics`](crate::Hub::metrics). Each number is exact by itself;
 /// together they are no snapshot of one moment.

@@ -251,7 +251,7 @@ impl Session {
                 content_type: None,
             }),
             Err(fault) => {
-                Counters::add(&self.hub.counters.calls, 1);
+                self.hub.counters.calls.add_one();
                 Err(self.told(fault))
             }
         }

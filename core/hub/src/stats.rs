@@ -4,10 +4,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde::Serialize;
 
+use crate::meters::Sharded;
+
 /// Counts since the hub began. Each is exact by itself; together they are no snapshot of one moment.
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
-    pub(crate) calls: AtomicU64,
+    /// The one number here that each call adds to.
+    pub(crate) calls: Sharded<AtomicU64>,
     pub(crate) calls_unknown: AtomicU64,
     pub(crate) published: AtomicU64,
     /// The last [`serial`](crate::Message::serial) that was given. Beside the count that grows with it.

@@ -2,18 +2,22 @@
 //!
 //! One read often holds many messages, and each may give another connection something to write. Waking that
 //! connection at the first of them would have it write one message a system call; waking it once after the last lets
-//! it write them all in one.
+//! it write them all in one. They have also arrived at one time, for which the clock is read but once.
 
 use std::cell::RefCell;
 use std::task::Waker;
 
+use tokio::time::Instant;
+
 thread_local! {
-    static HELD: RefCell<Held> = const { RefCell::new(Held { corks: 0, wakers: Vec::new() }) };
+    static HELD: RefCell<Held> = const { RefCell::new(Held { corks: 0, wakers: Vec::new(), arrival: None }) };
 }
 
 struct Held {
     corks: u32,
     wakers: Vec<Waker>,
+    /// When somebody first asked for it within the cork.
+    arrival: Option<Instant>,
 }
 
 /// While one exists on this thread, [`wake`] only collects; the last one to go wakes all that were collected.
@@ -30,11 +34,11 @@ impl Drop for Cork {
     fn drop(&mut self) {
         let wakers = HELD.with_borrow_mut(|held| {
             held.corks -= 1;
-            if held.corks > 0 || held.wakers.is_empty() {
-                Vec::new()
-            } else {
-                std::mem::take(&mut held.wakers)
+            if held.corks > 0 {
+                return Vec::new();
             }
+            held.arrival = None;
+            std::mem::take(&mut held.wakers)
         });
         wakers.into_iter().for_each(Waker::wake);
     }
@@ -55,6 +59,15 @@ pub(crate) fn wake(waker: Waker) {
     }
 }
 
+/// When what is being worked through arrived: a message of a connection, together with the others of its batch, or
+/// whatever else it is, just now. Cheaper than to look at the clock for each of many messages.
+pub fn arrival() -> Instant {
+    HELD.with_borrow_mut(|held| match held.corks {
+        0 => Instant::now(),
+        _ => *held.arrival.get_or_insert_with(Instant::now),
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
@@ -69,6 +82,27 @@ mod tests {
         fn wake(self: Arc<Self>) {
             self.0.fetch_add(1, Ordering::SeqCst);
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_worked_through_together_has_arrived_together() {
+        let begin = arrival();
+        let second = std::time::Duration::from_secs(1);
+        tokio::time::advance(second).await;
+        assert_eq!(arrival(), begin + second, "without a cork it is now");
+        let cork = Cork::new();
+        let batch = arrival();
+        tokio::time::advance(second).await;
+        assert_eq!(arrival(), batch);
+        drop(cork);
+        assert_eq!(arrival(), batch + second);
+        let _next = Cork::new();
+        tokio::time::advance(second).await;
+        assert_eq!(
+            arrival(),
+            batch + 2 * second,
+            "the next batch has a time of its own"
+        );
     }
 
     #[test]

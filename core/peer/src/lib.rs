@@ -74,6 +74,7 @@ pub use connect::{
     ConnectError, Connector, DEFAULT_PATH, DEFAULT_PORT, Url, UrlError, connect, tls_with_roots,
 };
 pub use context::Context;
+pub use cork::arrival;
 pub use driver::Transport;
 pub use fault::{ErrorKind, Fault};
 pub use handlers::Handlers;

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::cork;
 use crate::fault::Fault;
 use crate::reply::unanswered;
 
@@ -28,7 +29,8 @@ pub struct Watched {
 }
 
 impl Watched {
-    /// A call that began at `since`. `tag` is whatever its watch wants to know it by.
+    /// A call that began at `since`, such as its [`arrival`](crate::arrival). `tag` is whatever its watch wants to know
+    /// it by.
     pub fn new(watch: Arc<dyn CallWatch>, tag: usize, since: Instant) -> Self {
         Self {
             watch: Some(watch),
@@ -44,7 +46,15 @@ impl Watched {
 
     fn tell(&mut self, fault: Option<&Fault>) {
         if let Some(watch) = self.watch.take() {
-            watch.ended(self.tag, self.since.elapsed(), fault);
+            let arrival = cork::arrival();
+            // Answered in the batch that it came with, as by one who answers at once: how long that took, only the
+            // clock can tell.
+            let time = if arrival > self.since {
+                arrival - self.since
+            } else {
+                self.since.elapsed()
+            };
+            watch.ended(self.tag, time, fault);
         }
     }
 }

@@ -3,6 +3,8 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use super::Sharded;
+
 /// The upper ends of the buckets that calls are counted in. From what a call through the hub takes at least, to what
 /// somebody who waits calls broken; what takes longer is counted in one bucket more.
 pub const LATENCY_BUCKETS: [Duration; 17] = [
@@ -42,9 +44,24 @@ impl Latencies {
     }
 }
 
+/// The same in nanoseconds: quicker to compare.
+const ENDS_NANOS: [u64; LATENCY_BUCKETS.len()] = {
+    let mut nanos = [0; LATENCY_BUCKETS.len()];
+    let mut bucket = 0;
+    while bucket < nanos.len() {
+        // At most seconds: it fits.
+        nanos[bucket] = LATENCY_BUCKETS[bucket].as_nanos() as u64;
+        bucket += 1;
+    }
+    nanos
+};
+
 /// Counts by how long something took.
 #[derive(Debug, Default)]
-pub(super) struct Histogram {
+pub(super) struct Histogram(Sharded<Shard>);
+
+#[derive(Debug, Default)]
+struct Shard {
     buckets: [AtomicU64; LATENCY_BUCKETS.len() + 1],
     /// Together 584 years.
     nanos: AtomicU64,
@@ -52,22 +69,24 @@ pub(super) struct Histogram {
 
 impl Histogram {
     pub(super) fn record(&self, time: Duration) {
-        let bucket = LATENCY_BUCKETS.iter().position(|end| time <= *end);
-        if let Some(bucket) = self.buckets.get(bucket.unwrap_or(LATENCY_BUCKETS.len())) {
+        let shard = self.0.own();
+        let nanos = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        let bucket = ENDS_NANOS.iter().position(|end| nanos <= *end);
+        if let Some(bucket) = shard.buckets.get(bucket.unwrap_or(ENDS_NANOS.len())) {
             bucket.fetch_add(1, Ordering::Relaxed);
         }
-        let nanos = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
-        self.nanos.fetch_add(nanos, Ordering::Relaxed);
+        shard.nanos.fetch_add(nanos, Ordering::Relaxed);
     }
 
     pub(super) fn read(&self) -> Latencies {
-        let mut buckets = [0; LATENCY_BUCKETS.len() + 1];
-        for (read, bucket) in buckets.iter_mut().zip(&self.buckets) {
-            *read = bucket.load(Ordering::Relaxed);
+        let mut sum = Latencies::default();
+        for shard in self.0.all() {
+            for (sum, bucket) in sum.buckets.iter_mut().zip(&shard.buckets) {
+                *sum += bucket.load(Ordering::Relaxed);
+            }
+            let nanos = shard.nanos.load(Ordering::Relaxed);
+            sum.time = sum.time.saturating_add(Duration::from_nanos(nanos));
         }
-        Latencies {
-            buckets,
-            time: Duration::from_nanos(self.nanos.load(Ordering::Relaxed)),
-        }
+        sum
     }
 }
