@@ -34,6 +34,13 @@ impl Absences {
         }
     }
 
+    /// All that are missed, in no order.
+    pub(crate) fn all(&self, now: Instant) -> Vec<ByteString> {
+        let all = self.until.lock();
+        let missed = all.iter().filter(|(_, until)| **until > now);
+        missed.map(|(operation, _)| operation.clone()).collect()
+    }
+
     /// Whether the operation is still missed. One that is not any more is forgotten.
     pub(crate) fn has(&self, operation: &str, now: Instant) -> bool {
         let mut all = self.until.lock();
@@ -59,6 +66,8 @@ mod tests {
         let (absences, now) = (Absences::default(), Instant::now());
         absences.add("op".into(), GRACE, now);
         assert!(absences.has("op", now));
+        assert_eq!(absences.all(now), ["op"]);
+        assert!(absences.all(now + GRACE).is_empty());
         assert!(!absences.has("other", now));
         assert!(!absences.has("op", now + GRACE));
         assert!(absences.until.lock().is_empty(), "what is over is forgotten");

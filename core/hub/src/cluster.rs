@@ -6,14 +6,15 @@
 //! any other, and goes there by letters. A hub that was silent for [`SILENCE_MAX`] is lost, as a responder that lost its
 //! connection is: its calls in flight get Retry. Last values, keys and queues are shared by the engine itself.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::pin::pin;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
 use bytestring::ByteString;
 use foldhash::HashMap;
-use futures_util::StreamExt;
+use futures_util::{FutureExt, StreamExt};
 use parking_lot::Mutex;
 use switchboard_engine::bus::{BusEvent, BusSubscription};
 use switchboard_engine::{Engine, Result};
@@ -45,6 +46,9 @@ pub(crate) const SILENCE_MAX: Duration = Duration::from_secs(5);
 /// How long to wait before trying again what another hub did not do: about what it takes to learn of its end.
 const LOST_RETRY_WAIT: Duration = Duration::from_millis(500);
 
+/// The version of what is served at a hub that goes down.
+const DRAINING: u64 = u64::MAX;
+
 const PRESENCES: ByteString = ByteString::from_static("hubs");
 const MESSAGES: ByteString = ByteString::from_static("messages");
 
@@ -58,6 +62,10 @@ pub(crate) struct Cluster {
     /// Calls between hubs that are under way here, and where what is heard of them goes.
     calls: Mutex<HashMap<(CallId, Side), mpsc::UnboundedSender<Heard>>>,
     next_call: AtomicU64,
+    /// How often letters may have been lost.
+    losses: AtomicU64,
+    /// Once this hub has said that it leaves.
+    has_left: AtomicBool,
     others: Mutex<Others>,
 }
 
@@ -71,6 +79,8 @@ impl Cluster {
             letter_bytes_max: engine.bus().payload_bytes_max(),
             calls: Mutex::default(),
             next_call: AtomicU64::new(0),
+            losses: AtomicU64::new(0),
+            has_left: AtomicBool::new(false),
             others: Mutex::default(),
         });
         let heard = Heart {
@@ -103,7 +113,13 @@ impl Cluster {
 
     /// Tells the others that nothing of this hub is to be waited for.
     pub(crate) fn leave(&self) {
+        self.has_left.store(true, Ordering::Relaxed);
         self.say_presence(0, true);
+    }
+
+    /// The other hubs will hear that letters were lost, and end the calls that may wait for them.
+    fn lost_letters(&self) {
+        self.losses.fetch_add(1, Ordering::Relaxed);
     }
 
     fn send(&self, to: HubId, letter: &Letter) -> std::result::Result<(), Fault> {
@@ -118,9 +134,13 @@ impl Cluster {
     }
 
     fn say_presence(&self, version: u64, leaving: bool) {
+        if self.has_left.load(Ordering::Relaxed) && !leaving {
+            return;
+        }
         let presence = Presence {
             hub: self.id,
             version,
+            losses: self.losses.load(Ordering::Relaxed),
             leaving,
         };
         let json = serde_json::to_vec(&presence).unwrap_or_default();
@@ -130,9 +150,14 @@ impl Cluster {
     }
 
     async fn run(self: Arc<Self>, hub: Weak<HubInner>, mut heart: Heart) {
-        let Some(mut served) = hub.upgrade().map(|hub| hub.responders.changes()) else {
+        let watched = hub
+            .upgrade()
+            .map(|hub| (hub.responders.changes(), hub.draining.clone()));
+        let Some((mut served, draining)) = watched else {
             return;
         };
+        let version = |served: u64| if draining.is_cancelled() { DRAINING } else { served };
+        let mut drains = pin!(draining.cancelled().fuse());
         let mut beat = tokio::time::interval(PRESENCE_INTERVAL);
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -143,13 +168,16 @@ impl Cluster {
                     None
                 }
                 _ = beat.tick() => None,
+                // What was served here is withdrawn before it goes away.
+                () = &mut drains => None,
             };
             let Some(hub) = hub.upgrade() else { return };
             match heard {
                 Some(None) => return,
-                Some(Some(heard)) => self.hear(&hub, heard, *served.borrow()),
+                Some(Some(heard)) => self.hear(&hub, heard, version(*served.borrow())),
                 None => {
-                    self.say_presence(*served.borrow_and_update(), false);
+                    let served = *served.borrow_and_update();
+                    self.say_presence(version(served), false);
                     self.forget_silent(&hub);
                 }
             }
@@ -165,7 +193,13 @@ impl Cluster {
             Heartbeat::Letter(letter) => Letter::decode(&letter)
                 .map(|letter| self.read(hub, letter, version))
                 .is_ok(),
-            // Whoever misses a letter sees the gap in its serials; nothing else that was missed matters for long.
+            Heartbeat::LettersMissed => {
+                self.lost_letters();
+                self.others.lock().end_calls();
+                self.say_presence(version, false);
+                true
+            }
+            // What hubs say of themselves they say again; messages are brought at most once.
             Heartbeat::Missed => true,
         };
         if !understood {
@@ -193,7 +227,7 @@ impl Cluster {
         let from = letter.from;
         match letter.content {
             Content::Ask { after } => {
-                let page = others::page(hub, version, &after);
+                let page = others::page(hub, version, &after, self.letter_bytes_max);
                 let letter = Letter {
                     from: self.id,
                     content: Content::Served(page),
@@ -241,6 +275,7 @@ enum Heartbeat {
     Presence(Bytes),
     Message(Bytes),
     Letter(Bytes),
+    LettersMissed,
     Missed,
 }
 
@@ -250,14 +285,22 @@ impl Heart {
     /// # Cancel safety
     /// Nothing is lost.
     async fn next(&mut self) -> Option<Heartbeat> {
-        let (event, wrap): (_, fn(Bytes) -> Heartbeat) = tokio::select! {
-            event = self.letters.next() => (event, Heartbeat::Letter),
-            event = self.messages.next() => (event, Heartbeat::Message),
-            event = self.presences.next() => (event, Heartbeat::Presence),
+        let (letters, messages) = (&mut self.letters, &mut self.messages);
+        let others = async {
+            tokio::select! {
+                event = letters.next() => (event, Heartbeat::Letter as fn(_) -> _, Heartbeat::LettersMissed),
+                event = messages.next() => (event, Heartbeat::Message as fn(_) -> _, Heartbeat::Missed),
+            }
+        };
+        let (event, wrap, missed) = tokio::select! {
+            // A hub is known before its letters are read, and is not lost behind a crowd of messages.
+            biased;
+            event = self.presences.next() => (event, Heartbeat::Presence as fn(_) -> _, Heartbeat::Missed),
+            other = others => other,
         };
         Some(match event? {
             BusEvent::Message(message) => wrap(message.payload),
-            BusEvent::Missed => Heartbeat::Missed,
+            BusEvent::Missed => missed,
         })
     }
 }

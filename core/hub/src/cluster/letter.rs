@@ -38,6 +38,9 @@ pub(crate) struct Presence {
     pub(crate) hub: HubId,
     /// Changes with what is served there.
     pub(crate) version: u64,
+    /// Changes when letters to or from that hub may have been lost: calls from before are not to be waited for.
+    #[serde(default)]
+    pub(crate) losses: u64,
     /// The hub goes down: nothing of it is to be waited for.
     #[serde(default)]
     pub(crate) leaving: bool,
@@ -60,8 +63,11 @@ pub(crate) struct ServedPage {
     /// The name that was asked for.
     pub(crate) after: String,
     pub(crate) ops: Vec<Served>,
-    /// Where the next page begins; `None` after the last.
-    pub(crate) next: Option<String>,
+    /// In the last page: what was served until a moment ago, and may be again soon. What is neither is unknown there.
+    #[serde(default)]
+    pub(crate) missed: Vec<String>,
+    /// Whether there is another page, after the last of these names.
+    pub(crate) more: bool,
 }
 
 /// A call, as it begins.

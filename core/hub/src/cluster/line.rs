@@ -40,7 +40,7 @@ pub(crate) struct Line {
     pub(crate) speaker: Arc<Speaker>,
     heard: mpsc::UnboundedReceiver<Heard>,
     expected: u32,
-    /// Fires when the hub at the other end was lost.
+    /// Fires when the hub at the other end was lost, or letters between it and this one may have been.
     lost: CancellationToken,
 }
 
@@ -95,7 +95,7 @@ impl Line {
         let heard = tokio::select! {
             biased;
             heard = self.heard.recv() => heard,
-            () = self.lost.cancelled() => return Err(lost("the hub at the other end of the call was lost")),
+            () = self.lost.cancelled() => return Err(lost("the hub at the other end of the call was lost, or the way to it")),
         };
         match heard {
             Some((serial, said)) if serial == self.expected => {
@@ -121,8 +121,9 @@ impl Speaker {
     /// Says something to the other hub.
     ///
     /// # Errors
-    /// Retry while the bus is away.
+    /// Retry while the bus is away. Unless the call begins with it, the other hub learns that it waits in vain.
     pub(crate) fn say(&self, said: Said) -> Result<(), Fault> {
+        let is_opening = matches!(said, Said::Open(..));
         let mut serial = self.serial.lock();
         let letter = Letter {
             from: self.cluster.id,
@@ -132,7 +133,11 @@ impl Speaker {
                 said,
             },
         };
-        self.cluster.send(self.to, &letter)?;
+        self.cluster.send(self.to, &letter).inspect_err(|fault| {
+            if fault.is_retry() && !is_opening {
+                self.cluster.lost_letters();
+            }
+        })?;
         *serial = serial.wrapping_add(1);
         Ok(())
     }
@@ -174,7 +179,7 @@ impl Speaker {
                 Some(Err(fault)) => Said::Fault(fault),
                 None => Said::End,
             };
-            // Whoever hears nothing more learns it from the presence of this hub.
+            // Whoever hears nothing more learns it from the presence of this hub, which counts its losses.
             let _ = self.say(end);
             return;
         }

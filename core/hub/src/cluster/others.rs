@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytestring::ByteString;
-use foldhash::HashMap;
+use foldhash::{HashMap, HashSet};
+use serde::Serialize;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::letter::{Content, HubId, Letter, Presence, Served, ServedPage};
+use super::letter::{Content, HubId, LETTER_OVERHEAD_BYTES, Letter, Presence, Served, ServedPage};
 use super::outgoing::ElsewhereResponder;
 use super::{Cluster, SILENCE_MAX};
 use crate::declaration::Declaration;
@@ -18,8 +19,14 @@ use crate::names;
 use crate::responders::Offer;
 use crate::session::SessionId;
 
-/// Most operations in one page of what is served: their names may have 4095 bytes each, and a page is one letter.
+/// Most operations in one page of what is served.
 const PAGE_OPERATIONS_MAX: usize = 128;
+
+/// What a page takes in a letter beside its names, at most.
+const PAGE_OVERHEAD_BYTES: usize = LETTER_OVERHEAD_BYTES + 256;
+
+/// Most operations that a hub which goes down tells others to miss.
+const MISSED_MAX: usize = 4096;
 
 /// The other hubs that are known.
 #[derive(Debug, Default)]
@@ -36,6 +43,9 @@ struct Other {
     /// What it serves in a newer version, as far as it was told.
     learning: Option<Learning>,
     heard: Instant,
+    /// How often it has lost letters.
+    losses: u64,
+    /// Fires when it is lost, or letters were: then there is a new one for later calls.
     lost: CancellationToken,
 }
 
@@ -45,6 +55,7 @@ struct Learning {
     /// Where the next page begins. Others are of an older question, and left out.
     next: String,
     serves: BTreeMap<ByteString, Declaration>,
+    missed: HashSet<String>,
 }
 
 impl Others {
@@ -59,26 +70,63 @@ impl Others {
             }
         }
     }
+
+    /// Letters of any of them may have been lost on their way to this hub.
+    pub(super) fn end_calls(&mut self) {
+        self.0.values_mut().for_each(Other::end_calls);
+    }
 }
 
-/// What is served at this hub, after that name.
-pub(super) fn page(hub: &HubInner, version: u64, after: &str) -> ServedPage {
-    let mut here = hub.responders.served_here(after, PAGE_OPERATIONS_MAX + 1);
-    let more = here.len() > PAGE_OPERATIONS_MAX;
-    here.truncate(PAGE_OPERATIONS_MAX);
-    ServedPage {
+/// What is served at this hub, after that name: as much as fits into a letter of so many bytes.
+pub(super) fn page(hub: &HubInner, version: u64, after: &str, letter_bytes_max: usize) -> ServedPage {
+    let room = letter_bytes_max.saturating_sub(PAGE_OVERHEAD_BYTES);
+    let mut page = ServedPage {
         version,
         after: after.to_owned(),
-        next: here.last().filter(|_| more).map(|(name, _)| name.to_string()),
-        ops: here
-            .into_iter()
-            .map(|(name, declaration)| Served {
+        ops: Vec::new(),
+        missed: Vec::new(),
+        more: false,
+    };
+    let mut size = size_of_json(after);
+    if !hub.draining.is_cancelled() {
+        for (name, declaration) in hub.responders.served_here(after, PAGE_OPERATIONS_MAX + 1) {
+            let served = Served {
                 op: name.to_string(),
                 safe: declaration.safe,
                 result_type: declaration.result_type.map(|known| known.to_string()),
-            })
-            .collect(),
+            };
+            size += size_of_json(&served);
+            if page.ops.len() == PAGE_OPERATIONS_MAX || size > room && !page.ops.is_empty() {
+                page.more = true;
+                return page;
+            }
+            page.ops.push(served);
+        }
     }
+    // For what does not fit, callers elsewhere get "unknown operation" a little too early.
+    page.missed = missed(hub).map(|name| name.to_string()).collect();
+    page.missed.retain(|name| {
+        size += size_of_json(name);
+        size <= room
+    });
+    page
+}
+
+/// What is not served here any more, and is worth waiting for. A hub that goes down takes no more calls, for its
+/// parties are about to go elsewhere.
+fn missed(hub: &HubInner) -> impl Iterator<Item = ByteString> {
+    let leaving = match hub.draining.is_cancelled() {
+        true => hub.responders.served_here("", MISSED_MAX),
+        false => Vec::new(),
+    };
+    let leaving = leaving.into_iter().map(|(name, _)| name);
+    leaving.chain(hub.absences.all(Instant::now()))
+}
+
+fn size_of_json(value: &(impl Serialize + ?Sized)) -> usize {
+    /// The comma.
+    const BETWEEN: usize = 1;
+    serde_json::to_vec(value).map_or(0, |json| json.len() + BETWEEN)
 }
 
 impl Cluster {
@@ -98,9 +146,14 @@ impl Cluster {
             version: None,
             learning: None,
             heard: Instant::now(),
+            losses: presence.losses,
             lost: CancellationToken::new(),
         });
         other.heard = Instant::now();
+        if other.losses != presence.losses {
+            other.losses = presence.losses;
+            other.end_calls();
+        }
         let is_known = other.version == Some(presence.version);
         drop(others);
         if is_new {
@@ -135,6 +188,7 @@ impl Cluster {
                 version: page.version,
                 next: String::new(),
                 serves: BTreeMap::new(),
+                missed: HashSet::default(),
             });
         }
         let follows =
@@ -142,6 +196,7 @@ impl Cluster {
         let Some(learning) = other.learning.as_mut().filter(follows) else {
             return;
         };
+        let next = page.ops.last().filter(|_| page.more).map(|last| last.op.clone());
         for served in page.ops {
             if names::check_operation(&served.op).is_ok() && !names::is_reserved_operation(&served.op) {
                 learning.serves.insert(
@@ -150,7 +205,8 @@ impl Cluster {
                 );
             }
         }
-        if let Some(next) = page.next {
+        learning.missed.extend(page.missed);
+        if let Some(next) = next {
             learning.next.clone_from(&next);
             drop(others);
             return self.ask(from, next);
@@ -185,6 +241,11 @@ impl Cluster {
 }
 
 impl Other {
+    /// Ends the calls between that hub and this one.
+    fn end_calls(&mut self) {
+        std::mem::take(&mut self.lost).cancel();
+    }
+
     /// Makes what it serves here what it serves there.
     fn enter(&mut self, cluster: &Arc<Cluster>, hub: &HubInner, id: HubId, learned: Learning) {
         for (operation, declaration) in &learned.serves {
@@ -195,7 +256,6 @@ impl Other {
                 responder: Arc::new(ElsewhereResponder {
                     cluster: Arc::downgrade(cluster),
                     hub: id,
-                    lost: self.lost.clone(),
                 }),
                 declaration: declaration.clone(),
                 elsewhere: true,
@@ -212,12 +272,15 @@ impl Other {
                 );
             }
         }
-        for operation in self
-            .serves
-            .keys()
-            .filter(|known| !learned.serves.contains_key(*known))
-        {
-            hub.responders.remove(operation, self.session);
+        for operation in self.serves.keys() {
+            if learned.serves.contains_key(operation) {
+                continue;
+            }
+            if learned.missed.contains(&**operation) {
+                hub.lose(self.session, [operation.clone()]);
+            } else {
+                hub.responders.remove(operation, self.session);
+            }
         }
         self.serves = learned.serves;
         self.version = Some(learned.version);

@@ -8,7 +8,6 @@ use switchboard_peer::{Body, ErrorKind, Fault, PartReceiver, Replier};
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::letter::{CallId, HubId, Opening, Said};
@@ -27,7 +26,6 @@ const OPENING_BYTES_MAX: usize = 32 * 1024;
 pub(crate) struct ElsewhereResponder {
     pub(crate) cluster: Weak<Cluster>,
     pub(crate) hub: HubId,
-    pub(crate) lost: CancellationToken,
 }
 
 impl Responder for ElsewhereResponder {
@@ -39,7 +37,8 @@ impl Responder for ElsewhereResponder {
             caller: cluster.id,
             number: cluster.next_call(),
         };
-        let line = Line::new(&cluster, self.hub, id, Side::Caller, self.lost.clone());
+        let lost = cluster.others.lock().lost_token(self.hub);
+        let line = Line::new(&cluster, self.hub, id, Side::Caller, lost);
         runtime.spawn(make(line, call, reply));
     }
 }

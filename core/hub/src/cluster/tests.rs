@@ -25,6 +25,17 @@ struct BusOnly {
     payload_bytes_max: usize,
 }
 
+impl BusOnly {
+    /// Something was lost on its way to a subscriber.
+    fn miss(&self, topic: &str) {
+        for (filter, subscriber) in &*self.subscriptions.lock() {
+            if filter.matches(topic) {
+                let _ = subscriber.send(BusEvent::Missed);
+            }
+        }
+    }
+}
+
 impl Engine for BusOnly {
     fn description(&self) -> String {
         "a bus".to_owned()
@@ -412,4 +423,79 @@ async fn many_operations_are_told_in_pages() {
     for number in [0, 127, 128, 129, 299] {
         until_served(&caller, &format!("op{number:03}"), 1).await;
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn names_that_take_much_room_are_told_in_smaller_pages() {
+    let (_, [one, other]) = hubs(64 * 1024).await;
+    let (server, caller) = (session(&one), session(&other));
+    // As JSON each takes six times as much.
+    let long = |number: u32| format!("{number:02}{}", "\u{1}".repeat(4000));
+    for number in 0..20 {
+        serve(&server, &long(number), echo);
+    }
+    for number in 0..20 {
+        until_served(&caller, &long(number), 1).await;
+    }
+}
+
+/// Serves what is never answered at one hub, and calls it from the other.
+async fn pending_call(one: &Hub, other: &Hub) -> (Session, Session, switchboard_peer::ReplyFuture) {
+    let (server, caller) = (session(one), session(other));
+    serve(&server, "never", |_, reply| async move {
+        reply.cancellation().cancelled().await;
+    });
+    until_served(&caller, "never", 1).await;
+    let answer = call(&caller, "never", Body::Single(Bytes::new()));
+    tokio::time::sleep(Duration::from_millis(10)).await;
+    (server, caller, answer)
+}
+
+#[tokio::test(start_paused = true)]
+async fn calls_do_not_wait_for_letters_that_were_lost() {
+    for loser in [0, 1] {
+        let (bus, hubs) = hubs::<2>(LETTER_BYTES).await;
+        let [one, other] = &hubs;
+        let (_server, caller, answer) = pending_call(one, other).await;
+        let begun = tokio::time::Instant::now();
+        bus.miss(&HubId(hubs[loser].epoch()).topic());
+        let fault = answer.await.unwrap_err();
+        assert!(fault.is_retry(), "{fault}");
+        assert!(begun.elapsed() <= PRESENCE_INTERVAL, "{loser}");
+        // Later calls are not of concern.
+        let later = call(&caller, "never", Body::Single(Bytes::new()));
+        let later = tokio::time::timeout(Duration::from_secs(30), later).await;
+        assert!(later.is_err(), "{loser}: it is still waited for");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_another_hub_misses_is_missed_here() {
+    let (_, [one, other]) = hubs(LETTER_BYTES).await;
+    let (server, caller, answer) = pending_call(&one, &other).await;
+    drop(server);
+    drop(answer);
+    until_served(&caller, "never", 0).await;
+    let now = || call(&caller, "never", Body::Single(Bytes::new()));
+    assert!(now().await.unwrap_err().is_retry());
+    tokio::time::sleep(HubConfig::default().absence_grace).await;
+    assert_eq!(now().await.unwrap_err(), Fault::unknown_operation("never"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hub_that_goes_down_takes_no_more_calls_and_ends_those_it_has() {
+    let (_, [one, other]) = hubs(LETTER_BYTES).await;
+    let (server, caller) = (session(&one), session(&other));
+    serve(&server, "slow", |_, reply| async move {
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        reply.result("done");
+    });
+    until_served(&caller, "slow", 1).await;
+    let answer = call(&caller, "slow", Body::Single(Bytes::new()));
+    tokio::time::sleep(Duration::from_millis(10)).await;
+    one.drain();
+    until_served(&caller, "slow", 0).await;
+    let next = call(&caller, "slow", Body::Single(Bytes::new()));
+    assert!(next.await.unwrap_err().is_retry());
+    assert_eq!(answer.await.unwrap().collect(10).await.unwrap(), "done");
 }

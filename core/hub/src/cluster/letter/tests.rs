@@ -72,7 +72,8 @@ fn pages_and_questions_are_read_as_they_were_written() {
             safe: true,
             result_type: Some("text/plain".to_owned()),
         }],
-        next: Some("upper".to_owned()),
+        missed: vec!["gone".to_owned()],
+        more: true,
     };
     for content in [
         Content::Served(page),
