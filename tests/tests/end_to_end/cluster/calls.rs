@@ -165,6 +165,24 @@ fn responders_at_several_hubs_share_calls_and_one_hub_that_stops_harms_nobody() 
     assert_eq!(one.process.end().status, 0);
 }
 
+#[test]
+fn a_hub_that_stops_ends_what_it_was_called_for_from_elsewhere() {
+    let nats = Nats::start();
+    let (one, other) = (nats.hub(), nats.hub());
+    let mut responder = one.peer().serve("work");
+    serves(&other, "work");
+    let call = other.spawn(&["call", "work", "x"]);
+    let request = responder.message();
+    assert_eq!(request.name, "work");
+    one.process.send(Signal::SIGTERM);
+    // It takes no more, which its callers know before it goes.
+    until_missed(&other, "work");
+    other.run(&["call", "work", "x"]).fails(75, &["try again in"]);
+    responder.send([b"R", &request.id[..], b"00000004done"].concat());
+    call.end().is(0, "done");
+    assert_eq!(one.process.end().status, 0);
+}
+
 /// From when a hub is lost: 5 s of silence, a second between two looks, and as much again for a busy machine.
 const LOST_AFTER_MAX: Duration = Duration::from_secs(12);
 
@@ -189,4 +207,29 @@ fn a_hub_that_is_killed_costs_its_callers_a_retry_and_is_found_when_it_is_back()
     let _again = place.arguments(&["--engine", &nats.url()]).start();
     serves(&other, "upper");
     other.run(&["call", "upper", "hello"]).is(0, "HELLO");
+}
+
+#[test]
+fn a_hub_that_stands_still_is_lost_and_found_again() {
+    let nats = Nats::start();
+    let (one, other) = (nats.hub(), nats.hub());
+    let mut responder = one.peer().serve("work");
+    serves(&other, "work");
+    let call = other.spawn(&["call", "work", "x"]);
+    let request = responder.message();
+    one.process.send(Signal::SIGSTOP);
+    call.end().fails(75, &["try again in"]);
+    one.process.send(Signal::SIGCONT);
+    // The caller gave up on the first call, and what is said of it now is for nobody.
+    responder.send([b"R", &request.id[..], b"00000004late"].concat());
+    serves(&other, "work");
+    let call = other.spawn(&["call", "work", "y"]);
+    let request = loop {
+        let message = responder.message();
+        if message.kind == 'r' {
+            break message;
+        }
+    };
+    responder.send([b"R", &request.id[..], b"00000004done"].concat());
+    call.end().is(0, "done");
 }

@@ -70,6 +70,8 @@ fn without_the_cluster_all_is_retry_but_what_is_at_hand_and_all_comes_back() {
     is_told_to_retry(&one, &["publish", "home/lamp", "on"]);
     is_told_to_retry(&other, &["call", "upper", "hello"]);
     one.run(&["call", "upper", "hello"]).is(0, "HELLO");
+    // A hub that is started now says why it cannot, and that it may later.
+    nats.launch().run().fails(75, &["NATS"]);
 
     nats.back();
     becomes_healthy(&one);
