@@ -43,7 +43,7 @@ use shared::Shared;
 
 pub use call::KeptCall;
 pub use options::{BackOff, GiveUp, KeepAliveOptions};
-pub use presence::{Presence, Subscription};
+pub use presence::{Declared, Presence, Subscription};
 pub use state::{Ended, Setback, State};
 
 /// Wishes that wait for the keeper; whoever has one more waits himself.
@@ -207,6 +207,15 @@ impl KeepAlive {
     /// Dropped before its end, the wish is given up, unless the hub has agreed to it already.
     pub async fn serve(&self, operations: &[impl AsRef<str>]) -> Result<(), Fault> {
         self.wish(Wish::Serve(owned(operations))).await
+    }
+
+    /// The same, saying something of the operations: see [`ServeOptions::safe`](crate::ServeOptions::safe) and
+    /// [`ServeOptions::result_type`](crate::ServeOptions::result_type).
+    ///
+    /// # Errors and cancel safety
+    /// As [`serve`](Self::serve).
+    pub async fn serve_declared(&self, operations: Vec<Declared>) -> Result<(), Fault> {
+        self.wish(Wish::Declare(operations)).await
     }
 
     /// Serves these operations no more.

@@ -80,7 +80,8 @@ pub use fault::{ErrorKind, Fault};
 pub use handlers::Handlers;
 pub use handshake::HandshakeError;
 pub use keep_alive::{
-    BackOff, Ended, GiveUp, KeepAlive, KeepAliveOptions, KeptCall, Presence, Setback, State, Subscription,
+    BackOff, Declared, Ended, GiveUp, KeepAlive, KeepAliveOptions, KeptCall, Presence, Setback, State,
+    Subscription,
 };
 pub use options::{Limits, Options};
 pub use parts::{PartReceiver, PartSender, Unread, parts};

@@ -9,13 +9,40 @@ use crate::peer::Peer;
 pub struct Presence {
     /// As whom to log in, first of all. Default `None`: as whomever the hub takes one without a login for.
     pub login: Option<Login>,
-    /// The operations to be served.
+    /// The operations to be served of which nothing is said.
     pub operations: Vec<String>,
+    /// The operations to be served of which something is said.
+    pub declared: Vec<Declared>,
     /// Whether callers are to be described: see [`ServeOptions::caller`]. Holds for all operations, those served
     /// later included. Default: no.
     pub callers: bool,
     /// The topics to be subscribed to.
     pub subscriptions: Vec<Subscription>,
+}
+
+/// An operation, and what is said of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Declared {
+    /// Its name.
+    pub operation: String,
+    /// Whether calls change nothing: see [`ServeOptions::safe`].
+    pub safe: bool,
+    /// What the results are: see [`ServeOptions::result_type`].
+    pub result_type: Option<String>,
+}
+
+impl Declared {
+    fn options(&self, caller: bool) -> ServeOptions {
+        ServeOptions {
+            caller,
+            safe: self.safe,
+            result_type: self.result_type.clone(),
+        }
+    }
+
+    fn is_like(&self, other: &Self) -> bool {
+        (self.safe, &self.result_type) == (other.safe, &other.result_type)
+    }
 }
 
 /// A topic or filter, and what the hub does when this side is slower.
@@ -47,6 +74,9 @@ impl Presence {
         hub.serve(&self.operations, self.serve_options())
             .await
             .map_err(|fault| (at_hub::SERVE, fault))?;
+        self.declare(&self.declared, peer)
+            .await
+            .map_err(|fault| (at_hub::SERVE, fault))?;
         let alike = |one: &Subscription, other: &Subscription| one.policy == other.policy;
         for alike in self.subscriptions.chunk_by(alike) {
             let topics: Vec<_> = alike.iter().map(|one| &*one.topic).collect();
@@ -54,6 +84,18 @@ impl Presence {
             hub.subscribe(&topics, policy)
                 .await
                 .map_err(|fault| (at_hub::SUBSCRIBE, fault))?;
+        }
+        Ok(())
+    }
+
+    /// Serves these, those of which the same is said by one request.
+    async fn declare(&self, declared: &[Declared], peer: &Peer) -> Result<(), Fault> {
+        for alike in declared.chunk_by(Declared::is_like) {
+            let operations: Vec<_> = alike.iter().map(|one| &*one.operation).collect();
+            if let Some(first) = alike.first() {
+                let options = first.options(self.callers);
+                peer.at_hub().serve(&operations, options).await?;
+            }
         }
         Ok(())
     }
@@ -70,10 +112,15 @@ impl Presence {
         let hub = peer.at_hub();
         match wish {
             Wish::Serve(operations) => hub.serve(operations, self.serve_options()).await,
+            Wish::Declare(declared) => self.declare(declared, peer).await,
             Wish::Unserve(operations) => hub.unserve(operations).await,
             Wish::Subscribe(topics, policy) => hub.subscribe(topics, *policy).await,
             Wish::Unsubscribe(topics) => hub.unsubscribe(topics).await,
-            Wish::Retire => hub.unserve(&self.operations).await,
+            Wish::Retire => {
+                let declared = self.declared.iter().map(|one| &one.operation);
+                let all: Vec<_> = self.operations.iter().chain(declared).collect();
+                hub.unserve(&all).await
+            }
         }
     }
 
@@ -81,18 +128,32 @@ impl Presence {
     pub(super) fn note(&mut self, wish: Wish) {
         match wish {
             Wish::Serve(operations) => {
+                self.declared.retain(|old| !operations.contains(&old.operation));
                 self.operations.extend(operations);
                 self.operations.sort_unstable();
                 self.operations.dedup();
             }
-            Wish::Unserve(gone) => self.operations.retain(|operation| !gone.contains(operation)),
+            Wish::Declare(new) => {
+                let old = |operation: &String| new.iter().any(|new| new.operation == *operation);
+                self.operations.retain(|operation| !old(operation));
+                self.declared.retain(|declared| !old(&declared.operation));
+                self.declared.extend(new);
+            }
+            Wish::Unserve(gone) => {
+                self.operations.retain(|operation| !gone.contains(operation));
+                self.declared
+                    .retain(|declared| !gone.contains(&declared.operation));
+            }
             Wish::Subscribe(topics, policy) => {
                 self.subscriptions.retain(|old| !topics.contains(&old.topic));
                 let new = topics.into_iter().map(|topic| Subscription { topic, policy });
                 self.subscriptions.extend(new);
             }
             Wish::Unsubscribe(gone) => self.subscriptions.retain(|old| !gone.contains(&old.topic)),
-            Wish::Retire => self.operations.clear(),
+            Wish::Retire => {
+                self.operations.clear();
+                self.declared.clear();
+            }
         }
     }
 }
@@ -101,6 +162,7 @@ impl Presence {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Wish {
     Serve(Vec<String>),
+    Declare(Vec<Declared>),
     Unserve(Vec<String>),
     Subscribe(Vec<String>, Option<DeliveryPolicy>),
     Unsubscribe(Vec<String>),
@@ -126,6 +188,25 @@ mod tests {
         assert_eq!(presence.operations, list(&["a", "c"]));
         presence.note(Wish::Retire);
         assert!(presence.operations.is_empty());
+    }
+
+    #[test]
+    fn an_operation_is_what_was_last_said_of_it() {
+        let declared = |operation: &str, safe| Declared {
+            operation: operation.to_owned(),
+            safe,
+            result_type: None,
+        };
+        let mut presence = Presence::default();
+        presence.note(Wish::Serve(list(&["a", "b"])));
+        presence.note(Wish::Declare(vec![declared("b", true), declared("c", true)]));
+        assert_eq!(presence.operations, list(&["a"]));
+        presence.note(Wish::Declare(vec![declared("b", false)]));
+        assert_eq!(presence.declared, [declared("c", true), declared("b", false)]);
+        presence.note(Wish::Serve(list(&["c"])));
+        assert_eq!(presence.operations, list(&["a", "c"]));
+        presence.note(Wish::Unserve(list(&["a", "b"])));
+        assert_eq!((presence.operations, presence.declared), (list(&["c"]), vec![]));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
-use switchboard_peer::{CloseReason, Ended, Fault, Handlers, KeepAliveOptions, Presence, State};
+use switchboard_peer::{CloseReason, Declared, Ended, Fault, Handlers, KeepAliveOptions, Presence, State};
 use tokio::time::Instant;
 
 use crate::support::{Network, SECOND, Scribe, Try, at_hub, settled};
@@ -90,6 +90,39 @@ async fn callers_are_described_on_every_connection() {
             json!({"ops": ["b"], "caller": true}),
             json!({"ops": ["a", "b"], "caller": true})
         ]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_said_of_operations_is_said_on_every_connection() {
+    let hub = Scribe::default();
+    let (network, mut accepted) = Network::new([], hub.handlers());
+    let declared = |operation: &str, result_type: Option<&str>| Declared {
+        operation: operation.to_owned(),
+        safe: true,
+        result_type: result_type.map(str::to_owned),
+    };
+    let options = KeepAliveOptions {
+        hub: Some(Presence {
+            operations: vec!["a".into()],
+            declared: vec![declared("b", None), declared("c", None)],
+            ..Presence::default()
+        }),
+        ..KeepAliveOptions::default()
+    };
+    let kept = network.keep(Handlers::new(), options);
+    kept.serve_declared(vec![declared("a", Some("text/plain"))])
+        .await
+        .unwrap();
+    accepted.recv().await.unwrap().close();
+    accepted.recv().await.unwrap();
+    kept.connected().await.unwrap();
+    let said: Vec<_> = hub.take().into_iter().map(|(_, request)| request).collect();
+    let safe = json!({"ops": ["b", "c"], "safe": true});
+    let text = json!({"ops": ["a"], "safe": true, "result_type": "text/plain"});
+    assert_eq!(
+        said,
+        [json!({"ops": ["a"]}), safe.clone(), text.clone(), safe, text]
     );
 }
 

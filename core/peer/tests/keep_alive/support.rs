@@ -142,6 +142,7 @@ pub fn presence() -> Presence {
     Presence {
         login: Some(Login::account("lamp").password("hush")),
         operations: vec!["lamp.switch".into()],
+        declared: vec![],
         callers: false,
         subscriptions: vec![
             "home/#".into(),
