@@ -23,7 +23,7 @@ pub struct Found<'a> {
 }
 
 impl Found<'_> {
-    /// Whether all who serve the operation say that calls change nothing: see [`Declaration::safe`].
+    /// Whether all who serve the operation say that calls change nothing: see [`Declaration::safe`](crate::Declaration::safe).
     pub fn is_safe(&self) -> bool {
         self.chosen.safe
     }

@@ -302,7 +302,7 @@ impl Session {
         published.map_err(|fault| self.told(fault))
     }
 
-    /// Publishes, and waits for queues that are full and block, each up to its bound (see [`Policy::Block`]), all at
+    /// Publishes, and waits for queues that are full and block, each up to its bound (see [`Policy::Block`](crate::Policy::Block)), all at
     /// the same time. Tells how many subscriptions have the message.
     ///
     /// # Errors
