@@ -302,8 +302,8 @@ impl Session {
         published.map_err(|fault| self.told(fault))
     }
 
-    /// Publishes, and waits for queues that are full and block, each up to its bound (see [`Policy::Block`](crate::Policy::Block)), all at
-    /// the same time. Tells how many subscriptions have the message.
+    /// Publishes, and waits for queues that are full and [block](crate::Policy::Block), each up to its bound, all at the
+    /// same time. Tells how many subscriptions have the message.
     ///
     /// # Errors
     /// As [`Self::publish_now`]. That a message was dropped for a slow reader is no error: its reader is told.
