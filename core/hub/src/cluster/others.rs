@@ -28,6 +28,9 @@ const PAGE_OVERHEAD_BYTES: usize = LETTER_OVERHEAD_BYTES + 256;
 /// Most operations that a hub which goes down tells others to miss.
 const MISSED_MAX: usize = 4096;
 
+/// Most other hubs that are known: far more than anybody runs, and a bound on what presences can claim.
+const HUBS_MAX: usize = 1024;
+
 /// The other hubs that are known.
 #[derive(Debug, Default)]
 pub(crate) struct Others(HashMap<HubId, Other>);
@@ -140,6 +143,10 @@ impl Cluster {
         }
         let mut others = self.others.lock();
         let is_new = !others.0.contains_key(&presence.hub);
+        if is_new && others.0.len() >= HUBS_MAX {
+            tracing::warn!("there are more than {HUBS_MAX} other hubs: one is left out");
+            return;
+        }
         let other = others.0.entry(presence.hub).or_insert_with(|| Other {
             session: hub.next_session(),
             serves: BTreeMap::new(),
