@@ -5,7 +5,7 @@ mod nats;
 mod outage;
 mod topics;
 
-use std::path::PathBuf;
+use std::{path::PathBuf, process::Command};
 
 use nats::Nats;
 use switchboard_tests::{Daemon, Launch, Ran, Signal, run, switchboard, until};
@@ -94,6 +94,14 @@ fn two_daemons_side_by_side_are_one_switchboard() {
     }
     let again = nats.hub();
     again.run(&["get", "greeting"]).is(0, "hi");
+    again.run(&["incr", "n"]).is(0, "3\n");
+    let url = format!("http://{}/keys/greeting", again.http_address());
+    let read = run(Command::new("curl").args(["-sS", "--include", &url]), b"");
+    let text = read.text().to_lowercase();
+    assert!(
+        text.contains("\r\netag: \"") && text.ends_with("\r\n\r\nhi"),
+        "{text}"
+    );
     again.run(&["get", "topic:home/lamp"]).is(0, "on");
     let mut last = again.subscribe(&["home/#", "--count", "1"]);
     assert_eq!(last.line(), "home/lamp\ton");

@@ -5,7 +5,7 @@ use std::process::Command;
 use serde_json::Value;
 use switchboard_tests::{Daemon, Peer, Process, run, until};
 
-use super::nats::Nats;
+use super::{killed, nats::Nats};
 
 fn curl(arguments: &[&str]) -> Command {
     let mut command = Command::new("curl");
@@ -91,6 +91,21 @@ fn keys_are_shared_and_their_changes_are_told_at_every_hub_once() {
     for number in 1..=3 {
         assert_eq!(watch.line(), format!("put\tcounts/visitors\t{number}"));
     }
+}
+
+#[test]
+fn a_watch_goes_on_when_its_hub_is_back_with_what_changed_at_others() {
+    let nats = Nats::start();
+    let (one, other) = (nats.hub(), nats.hub());
+    one.run(&["put", "a", "1"]).is(0, "");
+    let mut watch = one.spawn(&["watch"]);
+    assert_eq!(watch.line(), "put\ta\t1");
+    let place = killed(one);
+    other.run(&["put", "a", "2"]).is(0, "");
+    other.run(&["put", "b", "3"]).is(0, "");
+    let _again = place.arguments(&["--engine", &nats.url()]).start();
+    assert_eq!(watch.line(), "put\ta\t2");
+    assert_eq!(watch.line(), "put\tb\t3");
 }
 
 #[test]
