@@ -4,7 +4,8 @@
 //! Each hub says on the bus that it is here, once a second and whenever it changes what it serves; the others ask for
 //! the list and enter every operation into their own table, with the other hub as one responder: a call finds it like
 //! any other, and goes there by letters. A hub that was silent for [`SILENCE_MAX`] is lost, as a responder that lost its
-//! connection is: its calls in flight get Retry. Last values, keys and queues are shared by the engine itself.
+//! connection is: its calls in flight get Retry. So do those whose letters may have been lost on the way: each hub counts
+//! how often that was, and says so with its presence. Last values, keys and queues are shared by the engine itself.
 
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
