@@ -190,25 +190,21 @@ async fn cold(path: &Path) -> Outcome {
     let engine = open(path, Durability::Second, Some(16 * 1024 * 1024))?;
     let (keys, bucket) = (engine.keys(), Bucket::default());
     let count = 50_000;
-    let started = Instant::now();
+    let started = start();
     for number in 0..count {
         let number = number * 7_919 % KEYS;
         if keys.get(&bucket, key(number)?.as_ref()).await?.is_none() {
             return Err("a cold key is there".into());
         }
     }
-    tell("get of a cold key, memory for a tenth", count, started.elapsed());
-    let started = Instant::now();
+    tell_alone("get of a cold key, memory for a tenth", count, started);
+    let started = start();
     for number in 0..count {
         let number = number * 6_007 % KEYS;
         keys.write(&bucket, key(number)?, Write::put("0123456789abcdef"))
             .await?;
     }
-    tell(
-        "put of a cold key, second, memory for a tenth",
-        count,
-        started.elapsed(),
-    );
+    tell_alone("put of a cold key, second, memory for a tenth", count, started);
     engine.close().await?;
     Ok(())
 }

@@ -5,7 +5,8 @@
 //! long as nothing was dropped all keys are in memory, and a key that is not there needs no look at the store.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicIsize, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicIsize, AtomicU64, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use foldhash::HashMap;
 use switchboard_engine::{Bucket, EngineError, Key, Result};
@@ -18,6 +19,15 @@ use crate::store::{Space, StoreError};
 /// How many slots are dropped under one lock.
 const DROPS_AT_ONCE: usize = 128;
 
+/// Most keys that are read on a thread which others wait for.
+const KEYS_AT_ONCE_MAX: usize = 4;
+
+/// What reading a key may take on such a thread.
+const QUICK_READ: Duration = Duration::from_micros(100);
+
+/// A slower read counts as this, so that one of them does not count for long.
+const READ_NOTED_MAX: Duration = Duration::from_millis(2);
+
 /// What is known of the memory that hot keys take.
 #[derive(Debug)]
 pub(super) struct Memory {
@@ -28,6 +38,8 @@ pub(super) struct Memory {
     is_complete: AtomicBool,
     /// The lane that is next to be looked through.
     hand: AtomicUsize,
+    /// How long reading a key from the store takes of late, in nanoseconds.
+    read_nanos: AtomicU64,
 }
 
 impl Memory {
@@ -38,6 +50,7 @@ impl Memory {
             limit,
             is_complete: AtomicBool::new(true),
             hand: AtomicUsize::new(0),
+            read_nanos: AtomicU64::new(0),
         }
     }
 
@@ -55,6 +68,17 @@ impl Memory {
         if bytes != 0 {
             self.bytes.fetch_add(bytes, Ordering::Relaxed);
         }
+    }
+
+    fn reads_are_quick(&self) -> bool {
+        Duration::from_nanos(self.read_nanos.load(Ordering::Relaxed)) < QUICK_READ
+    }
+
+    /// Notes how long a read took. Of several at a time one may be overlooked.
+    fn note_read(&self, time: Duration) {
+        let nanos = u64::try_from(time.min(READ_NOTED_MAX).as_nanos()).unwrap_or_default();
+        let before = self.read_nanos.load(Ordering::Relaxed);
+        self.read_nanos.store((before * 7 + nanos) / 8, Ordering::Relaxed);
     }
 
     pub(super) fn limit(&self) -> usize {
@@ -84,22 +108,30 @@ impl Cold {
     }
 }
 
-/// Reads keys from the store.
+/// Reads keys from the store: on this thread if they are few and the store was quick of late, which it is when it finds
+/// its blocks in memory; to go to another thread and back takes longer then.
 ///
 /// # Errors
 /// Damaged, with bucket and key; unavailable while the store is being mended.
 pub(super) async fn load(shared: &Arc<Shared>, bucket: &Bucket, keys: Vec<Key>) -> Result<Loaded> {
+    if keys.len() <= KEYS_AT_ONCE_MAX && shared.memory.reads_are_quick() {
+        return load_now(shared, bucket, keys);
+    }
     let (shared, bucket) = (Arc::clone(shared), bucket.clone());
-    let loading = tokio::task::spawn_blocking(move || {
-        let load = |key: Key| {
-            let cold = load_one(&shared, &bucket, &key)?;
-            Ok((key, cold))
-        };
-        keys.into_iter().map(load).collect()
-    });
+    let loading = tokio::task::spawn_blocking(move || load_now(&shared, &bucket, keys));
     loading
         .await
         .unwrap_or_else(|_| Err(EngineError::Failed("reading the store has failed".to_owned())))
+}
+
+fn load_now(shared: &Shared, bucket: &Bucket, keys: Vec<Key>) -> Result<Loaded> {
+    let load = |key: Key| {
+        let started = Instant::now();
+        let cold = load_one(shared, bucket, &key)?;
+        shared.memory.note_read(started.elapsed());
+        Ok((key, cold))
+    };
+    keys.into_iter().map(load).collect()
 }
 
 fn load_one(shared: &Shared, bucket: &Bucket, key: &Key) -> Result<Cold> {
