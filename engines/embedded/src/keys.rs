@@ -38,6 +38,8 @@ mod record;
 mod ring;
 mod scan;
 mod slot;
+#[cfg(test)]
+mod tests;
 mod watch;
 mod write;
 

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use foldhash::HashMap;
+use parking_lot::MutexGuard;
 
 use super::buckets::BucketState;
-use super::lane::{Change, Lane};
+use super::lane::{Change, Lane, LaneState};
 use super::record::{self, StoredBucket};
 use super::slot::{Name, Slot};
 use super::{Shared, expiry, memory};
@@ -111,9 +112,10 @@ impl Shared {
     fn take(&self) -> (InFlight, usize) {
         let mut lanes = self.lock_all();
         let mut bytes = 0;
-        let take = |state: &mut parking_lot::MutexGuard<'_, super::LaneState>| {
-            let (changes, told) = state.take_round();
+        let take = |state: &mut MutexGuard<'_, LaneState>| {
+            let (changes, told, grown) = state.take_round();
             bytes += told;
+            self.memory.grow(grown);
             changes
         };
         let in_flight: InFlight = Arc::new(lanes.iter_mut().map(take).collect());

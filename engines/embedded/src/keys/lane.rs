@@ -214,13 +214,15 @@ impl LaneState {
         counts
     }
 
-    /// Begins a new round. What the one before has to write, and how many bytes of it were told.
-    pub(crate) fn take_round(&mut self) -> (Vec<Change>, usize) {
+    /// Begins a new round. What the one before has to write, and how many bytes of it were told; and by how many bytes
+    /// the hot keys have grown.
+    pub(crate) fn take_round(&mut self) -> (Vec<Change>, usize, isize) {
         self.round += 1;
         self.untold_bytes = 0;
         (
             std::mem::take(&mut self.changes),
             std::mem::take(&mut self.told_bytes),
+            std::mem::take(&mut self.grown_bytes),
         )
     }
 

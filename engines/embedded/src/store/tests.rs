@@ -128,3 +128,109 @@ fn the_first_key_after_a_prefix() {
     assert_eq!(after_prefix(b"\xff"), None);
     assert_eq!(after_prefix(b""), None);
 }
+
+/// A closed store with the commits 1 to 20 in its journal, the first 10 in tables too, and where each commit ends.
+fn with_journal(path: &std::path::Path) -> (std::path::PathBuf, Vec<usize>) {
+    let journal = path.join("0.jnl");
+    let used = || {
+        let bytes = std::fs::read(&journal).unwrap();
+        bytes
+            .iter()
+            .rposition(|byte| *byte != 0)
+            .map_or(0, |last| last + 1)
+    };
+    let store = FjallStore::create(path, OPTIONS).unwrap();
+    let mut ends = vec![0];
+    for number in 1..=20 {
+        store
+            .write(&filled(&[(&[number as u8], Some(b"v"))]), number)
+            .unwrap();
+        ends.push(used());
+        if number == 10 {
+            store.settle().unwrap();
+        }
+    }
+    store.close();
+    (journal, ends)
+}
+
+fn damage(path: &std::path::Path) -> String {
+    match FjallStore::open(path, OPTIONS) {
+        Err(StoreError::Damaged(reason)) => reason,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn commits_that_are_missing_in_between_are_missed() {
+    let directory = tempfile::tempdir().unwrap();
+    let (journal, ends) = with_journal(directory.path());
+    let bytes = std::fs::read(&journal).unwrap();
+    // The journal begins after what the tables have.
+    std::fs::write(&journal, &bytes[ends[14]..ends[20]]).unwrap();
+    let reason = damage(directory.path());
+    assert!(reason.contains("commits 11 to 14"), "{reason}");
+    // A commit was taken out of it.
+    std::fs::write(
+        &journal,
+        [&bytes[..ends[14]], &bytes[ends[15]..ends[20]]].concat(),
+    )
+    .unwrap();
+    let complete = FjallOptions {
+        required: 20,
+        ..OPTIONS
+    };
+    let outcome = FjallStore::open(directory.path(), complete);
+    assert!(
+        matches!(&outcome, Err(StoreError::Damaged(reason)) if reason.contains("0.jnl")),
+        "{outcome:?}"
+    );
+    // It begins with what the tables have too, which is as it should be.
+    std::fs::write(&journal, &bytes[ends[5]..]).unwrap();
+    let (store, found) = FjallStore::open(directory.path(), OPTIONS).unwrap();
+    assert_eq!(found.number, 20);
+    assert_eq!(
+        store
+            .view()
+            .range(Space::Keys, Bound::Unbounded, Bound::Unbounded)
+            .count(),
+        20
+    );
+}
+
+#[test]
+fn a_commit_with_another_place_in_time_is_found() {
+    let directory = tempfile::tempdir().unwrap();
+    let (journal, ends) = with_journal(directory.path());
+    let bytes = std::fs::read(&journal).unwrap();
+    for commit in [1, 12, 19] {
+        // The sequence number stands after the first byte and the count.
+        for bit in (0..64).step_by(7) {
+            let mut changed = bytes.clone();
+            changed[ends[commit - 1] + 5 + bit / 8] ^= 1 << (bit % 8);
+            std::fs::write(&journal, &changed).unwrap();
+            let required = FjallOptions {
+                required: 20,
+                ..OPTIONS
+            };
+            match FjallStore::open(directory.path(), required) {
+                Err(StoreError::Damaged(reason)) => assert!(reason.contains("sequence"), "{reason}"),
+                // Nothing came in between, so the order is the same.
+                Ok((_, found)) => assert_eq!(found.number, 20),
+                Err(other) => panic!("{other:?}"),
+            }
+        }
+    }
+}
+
+#[test]
+fn a_journal_that_is_missing_between_others_is_missed() {
+    let directory = tempfile::tempdir().unwrap();
+    let (journal, _) = with_journal(directory.path());
+    std::fs::copy(&journal, directory.path().join("2.jnl")).unwrap();
+    let reason = damage(directory.path());
+    assert!(reason.contains("1.jnl is missing"), "{reason}");
+    std::fs::rename(directory.path().join("2.jnl"), directory.path().join("x.jnl")).unwrap();
+    let reason = damage(directory.path());
+    assert!(reason.contains("x.jnl"), "{reason}");
+}
