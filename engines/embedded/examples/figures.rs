@@ -27,7 +27,8 @@ fn main() -> Outcome {
     runtime.block_on(async {
         memory_and_speed(&root.join("second")).await?;
         cold(&root.join("second")).await?;
-        group_commit(&root.join("always")).await
+        group_commit(&root.join("always")).await?;
+        large_values(&root.join("large")).await
     })?;
     Ok(())
 }
@@ -240,4 +241,38 @@ async fn group_commit(path: &Path) -> Outcome {
     }
     engine.close().await?;
     Ok(())
+}
+
+/// What is left on the disk of large values that are replaced again and again.
+async fn large_values(path: &Path) -> Outcome {
+    let engine = open(path, Durability::Second, None)?;
+    let (keys, bucket) = (engine.keys(), Bucket::default());
+    let started = Instant::now();
+    let count = 3_000;
+    for number in 0..count {
+        let write = Write::put(vec![number as u8; 1024 * 1024]);
+        keys.write(&bucket, key(number % 10)?, write).await?;
+    }
+    engine.flush().await?;
+    tell("put of 1 MiB over another, second", count, started.elapsed());
+    println!(
+        "{} MiB on disk for 10 MiB of values",
+        bytes_below(path)? / 1024 / 1024
+    );
+    engine.close().await?;
+    Ok(())
+}
+
+fn bytes_below(path: &Path) -> Outcome<u64> {
+    use std::os::unix::fs::MetadataExt;
+    let mut bytes = 0;
+    for entry in std::fs::read_dir(path)? {
+        let entry = entry?;
+        bytes += match entry.file_type()?.is_dir() {
+            true => bytes_below(&entry.path())?,
+            // In blocks of 512 bytes, whatever the file system's are.
+            false => entry.metadata()?.blocks() * 512,
+        };
+    }
+    Ok(bytes)
 }
