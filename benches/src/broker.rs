@@ -6,8 +6,10 @@
 mod nats;
 mod switchboard;
 
-pub use nats::binary as nats_binary;
-pub use switchboard::start as start_switchboard;
+pub use nats::{binary as nats_binary, connect as connect_nats, start as start_nats};
+pub use switchboard::{
+    OPERATION, command as switchboard_command, start as start_switchboard, start_command, tcp_door,
+};
 
 use std::fmt;
 

@@ -9,6 +9,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
@@ -27,14 +28,20 @@ pub struct Callers {
     id: u32,
     orders: ChildStdin,
     answers: Lines<BufReader<ChildStdout>>,
+    files: Option<TempDir>,
 }
 
 impl Callers {
     /// Starts the callers of the side `name` in `suite`, and waits until they are warm.
     pub async fn start(suite: &str, name: impl Display, cell: &Cell) -> Result<Self> {
+        Self::start_with(suite, name, &cell.arguments()).await
+    }
+
+    /// The same, for a suite whose cells are told by other arguments.
+    pub async fn start_with(suite: &str, name: impl Display, arguments: &[String]) -> Result<Self> {
         let mut child = Command::new(std::env::current_exe()?)
             .args(["drive", suite, &name.to_string()])
-            .args(cell.arguments())
+            .args(arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .kill_on_drop(true)
@@ -45,10 +52,17 @@ impl Callers {
             orders: child.stdin.take().context("the input is not piped")?,
             answers: BufReader::new(child.stdout.take().context("the output is not piped")?).lines(),
             child,
+            files: None,
         };
         let said = callers.next_line().await?;
         ensure!(said == READY, "the callers said {said:?}");
         Ok(callers)
+    }
+
+    /// Keeps `files` until they have ended.
+    pub fn keeping(mut self, files: TempDir) -> Self {
+        self.files = Some(files);
+        self
     }
 
     /// Has them call for `duration`.
@@ -65,7 +79,8 @@ impl Callers {
 
     /// Ends them, and waits until they are gone.
     pub async fn end(mut self) -> Result<()> {
-        Ok(self.child.kill().await?)
+        self.child.kill().await?;
+        Ok(self.files.map_or(Ok(()), TempDir::close)?)
     }
 
     async fn next_line(&mut self) -> Result<String> {

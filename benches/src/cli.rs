@@ -1,12 +1,18 @@
 //! The command line: the suites, and the hidden commands with which this binary starts itself.
 
+use std::path::PathBuf;
+
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
+use switchboard_engine::Durability;
 
 use crate::address::{Address, Listener};
 use crate::load::{Cell, Round};
 use crate::process::{announce, end_with_parent};
-use crate::{broker, callers, contender, echo, events, http, idle, oneway, versions, web, websocket};
+use crate::{
+    broker, callers, cluster, contender, echo, events, http, idle, keys, oneway, pubsub, queues, versions,
+    web, websocket,
+};
 
 /// Compares Switchboard with the peers a user would pick instead, and prints Markdown tables.
 #[derive(Parser)]
@@ -32,6 +38,14 @@ enum Command {
     Events(events::Options),
     /// Memory of idle connections.
     Idle(idle::Options),
+    /// Keys in this process: the embedded engine, the store below it, maps behind a lock.
+    Keys(keys::Options),
+    /// Jobs: push, reserve, ack.
+    Queues(queues::Options),
+    /// Messages through a daemon.
+    Pubsub(pubsub::Options),
+    /// Calls and messages through two daemons at one NATS cluster.
+    Cluster(cluster::Options),
     /// Versions of everything that is compared.
     Versions,
     /// Answers echoes as one contender.
@@ -52,6 +66,19 @@ enum Command {
     /// Answers echoes through a daemon.
     #[command(hide = true)]
     Respond { broker: broker::Name, address: Address },
+    /// Answers for a queue of the embedded engine.
+    #[command(hide = true)]
+    ServeQueue {
+        address: Address,
+        directory: PathBuf,
+        durability: Durability,
+    },
+    /// Writes keys, and waits to be killed.
+    #[command(hide = true)]
+    Fill(keys::Fill),
+    /// Opens what was filled.
+    #[command(hide = true)]
+    Open { directory: PathBuf },
     /// Calls, as its standard input says.
     #[command(hide = true, subcommand)]
     Drive(Drive),
@@ -85,6 +112,26 @@ enum Drive {
         #[command(flatten)]
         cell: Cell,
     },
+    Keys {
+        contender: keys::Name,
+        #[command(flatten)]
+        cell: keys::Cell,
+    },
+    Always {
+        contender: keys::DurableName,
+        #[command(flatten)]
+        cell: keys::DurableCell,
+    },
+    Queues {
+        contender: queues::Name,
+        #[command(flatten)]
+        place: queues::Place,
+    },
+    Pubsub {
+        broker: broker::Name,
+        #[command(flatten)]
+        place: pubsub::Place,
+    },
 }
 
 impl Drive {
@@ -95,6 +142,10 @@ impl Drive {
             Self::Http { contender, cell } => contender.load(&cell).await,
             Self::Websocket { contender, cell } => contender.load(&cell).await,
             Self::Events { contender, cell } => contender.load(&cell).await,
+            Self::Keys { contender, cell } => keys::load(contender, cell),
+            Self::Always { contender, cell } => contender.open(&cell),
+            Self::Queues { contender, place } => contender.load(&place).await,
+            Self::Pubsub { broker, place } => place.open(broker).await,
         }
     }
 }
@@ -110,10 +161,21 @@ impl Cli {
             Command::Websocket(options) => print!("{}", websocket::run(&options).await?),
             Command::Events(options) => print!("{}", events::run(&options).await?),
             Command::Idle(options) => print!("{}", idle::run(&options).await?),
+            Command::Keys(options) => print!("{}", keys::run(&options).await?),
+            Command::Queues(options) => print!("{}", queues::run(&options).await?),
+            Command::Pubsub(options) => print!("{}", pubsub::run(&options).await?),
+            Command::Cluster(options) => print!("{}", cluster::run(&options).await?),
             Command::Versions => println!("{}", versions::line()),
             Command::Serve { contender, address } => contender.serve(listen(&address).await?).await?,
             Command::Count { contender, address } => contender.serve(listen(&address).await?).await?,
             Command::Axum { address } => web::serve_axum(listen(&address).await?).await?,
+            Command::ServeQueue {
+                address,
+                directory,
+                durability,
+            } => queues::serve_queue(listen(&address).await?, &directory, durability).await?,
+            Command::Fill(fill) => fill.run().await?,
+            Command::Open { directory } => keys::open(&directory).await?,
             Command::Drive(what) => callers::obey(what.open().await?).await?,
             Command::Respond { broker, address } => {
                 end_with_parent();

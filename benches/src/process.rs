@@ -1,5 +1,6 @@
 //! The other processes of a run: servers, responders and daemons, and what the system says of them.
 
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -170,6 +171,11 @@ pub fn ready_address(line: &str) -> Option<Address> {
 /// Tells the parent that this process, started by [`Process::of_this_binary`], can be used at `address`.
 pub fn announce(address: &Address) {
     println!("{READY}{address}");
+}
+
+/// A port that nobody listened at a moment ago, for servers that cannot say which one the system chose.
+pub fn free_port() -> Result<SocketAddr> {
+    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?)
 }
 
 /// Ends this process when its standard input does: a server must not outlive the run that started it,

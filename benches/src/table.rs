@@ -71,15 +71,36 @@ impl Report {
 
     /// All tables as Markdown.
     pub fn render(&self) -> String {
+        format!("{}\n{}", self.render_speed(), self.render_cpu())
+    }
+
+    /// Throughput and latency, where not all that works can be counted.
+    pub fn render_speed(&self) -> String {
         format!(
-            "{}: median of the rounds; ratios: median (lower–upper quartile) of the ratios within a round.\n\n\
-             {}\nLatency in µs, p50 / p99, medians of the rounds; a p99 ratio above 1 means the first side is quicker.\n\n\
-             {}\nProcessor time in µs for each, all processes of a side and the callers together; a ratio above 1 means the \
+            "{}\nLatency in µs, p50 / p99, medians of the rounds; a p99 ratio above 1 means the first side is quicker.\n\n{}",
+            self.render_throughput(),
+            self.latency().render()
+        )
+    }
+
+    /// Throughput and processor time, where one operation is too short to be clocked.
+    pub fn render_without_latency(&self) -> String {
+        format!("{}\n{}", self.render_throughput(), self.render_cpu())
+    }
+
+    fn render_cpu(&self) -> String {
+        format!(
+            "Processor time in µs for each, all processes of a side and the callers together; a ratio above 1 means the \
              first side needs less.\n\n{}",
-            self.unit,
-            self.throughput().render(),
-            self.latency().render(),
             self.cpu().render()
+        )
+    }
+
+    fn render_throughput(&self) -> String {
+        format!(
+            "{}: median of the rounds; ratios: median (lower–upper quartile) of the ratios within a round.\n\n{}",
+            self.unit,
+            self.throughput().render()
         )
     }
 
@@ -146,7 +167,7 @@ impl Report {
         let mut table = Table::new(self.headings("against "));
         for (label, sides) in &self.cells {
             let mut row = label.clone();
-            row.extend(sides.iter().map(|side| format!("{:.1}", side.cpu_us_per_call)));
+            row.extend(sides.iter().map(|side| micros(side.cpu_us_per_call)));
             let ratio = |rival: &Outcome| format!("{:.2}×", rival.cpu_us_per_call / sides[0].cpu_us_per_call);
             row.extend(sides.iter().skip(1).map(ratio));
             table.row(row);
@@ -162,6 +183,12 @@ pub fn thousands(value: f64) -> String {
     } else {
         format!("{:.1}k", value / 1e3)
     }
+}
+
+/// `12.3`, or `0.45` below one.
+fn micros(value: f64) -> String {
+    let decimals = if value < 1.0 { 2 } else { 1 };
+    format!("{value:.decimals$}")
 }
 
 /// `median× (lower–upper quartile)`.

@@ -3,18 +3,21 @@
 use std::process::Command;
 
 use crate::broker::nats_binary;
+use crate::queues::redis_binary;
 use crate::web::{file, nginx_binary};
 
 const LOCK_FILE: &str = include_str!("../../Cargo.lock");
 
 /// The crates whose versions decide what a table says.
-const CRATES: [&str; 9] = [
+const CRATES: [&str; 11] = [
     "tarpc",
     "tokio-serde",
     "bincode",
     "tonic",
     "prost",
     "async-nats",
+    "fjall",
+    "parking_lot",
     "axum",
     "hyper",
     "tokio",
@@ -30,6 +33,7 @@ pub fn line() -> String {
     versions.extend(
         [
             said_by(&nats_binary(), &["--version"]).map(|line| line.replace("nats-server: ", "nats-server ")),
+            said_by(&redis_binary(), &["--version"]).and_then(|line| redis_version(&line)),
             said_by(&nginx_binary(), &["-v"]).map(|line| line.replace("nginx version: nginx/", "nginx ")),
             said_by("dpkg-query", &["--show", "libnginx-mod-nchan"]).map(|line| line.replace('\t', " ")),
             said_by("dpkg-query", &["--show", "wrk"]).map(|line| line.replace('\t', " ")),
@@ -67,6 +71,12 @@ fn said_by(program: &str, arguments: &[&str]) -> Option<String> {
     output.status.success().then_some(line)
 }
 
+/// `redis 7.0.15` of `Redis server v=7.0.15 sha=…`.
+fn redis_version(line: &str) -> Option<String> {
+    let (_, rest) = line.split_once("v=")?;
+    Some(format!("redis {}", rest.split(' ').next()?))
+}
+
 /// The version in a `package.json`.
 fn json_version(package: &str) -> Option<&str> {
     let (_, rest) = package.split_once("\"version\": \"")?;
@@ -83,6 +93,10 @@ mod tests {
             assert!(locked(LOCK_FILE, name).is_some(), "{name} is not locked");
         }
         assert_eq!(json_version("{ \"version\": \"4.8.4\" }"), Some("4.8.4"));
+        assert_eq!(
+            redis_version("Redis server v=7.0.15 sha=0:0").as_deref(),
+            Some("redis 7.0.15")
+        );
         assert_eq!(locked("[[package]]\nname = \"ab\"\nversion = \"1\"\n", "a"), None);
     }
 }

@@ -38,14 +38,7 @@ impl Broker for Nats {
     type Client = NatsCaller;
 
     async fn start() -> Result<Process> {
-        let mut command = Command::new(binary());
-        command.args(["--addr", "127.0.0.1", "--port", "-1"]);
-        Process::start(command, Announces::Stderr, |line| {
-            let (_, socket) = line.split_once(LISTENING)?;
-            Some(Address::Tcp(socket.trim().parse().ok()?))
-        })
-        .await
-        .context("benches/README.md says how to install nats-server")
+        start(&["--addr", "127.0.0.1", "--port", "-1"]).await
     }
 
     async fn respond(address: &Address, ready: impl FnOnce()) -> Result<()> {
@@ -67,8 +60,20 @@ impl Broker for Nats {
     }
 }
 
-/// async-nats sets `TCP_NODELAY` itself. Subjects are fixed and valid, so it need not check them.
-async fn connect(address: &Address) -> Result<Client> {
+/// Starts the server with these arguments, which have it listen on loopback.
+pub async fn start(arguments: &[&str]) -> Result<Process> {
+    let mut command = Command::new(binary());
+    command.args(arguments);
+    Process::start(command, Announces::Stderr, |line| {
+        let (_, socket) = line.split_once(LISTENING)?;
+        Some(Address::Tcp(socket.trim().parse().ok()?))
+    })
+    .await
+    .context("benches/README.md says how to install nats-server")
+}
+
+/// Connects. async-nats sets `TCP_NODELAY` itself. Subjects are fixed and valid, so it need not check them.
+pub async fn connect(address: &Address) -> Result<Client> {
     let Address::Tcp(socket) = address else {
         bail!("NATS listens on TCP only")
     };

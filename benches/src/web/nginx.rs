@@ -1,6 +1,5 @@
 //! nginx, with one of the files of `nginx/` as its configuration.
 
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
@@ -8,7 +7,7 @@ use tokio::process::Command;
 
 use super::file;
 use crate::address::Address;
-use crate::process::Process;
+use crate::process::{Process, free_port};
 
 /// Names nginx's binary; the one in `PATH` is used where it is not set.
 const BINARY_VARIABLE: &str = "NGINX";
@@ -68,9 +67,4 @@ fn command(folder: &Path, configuration: &Path) -> Command {
         .arg("-c")
         .arg(configuration);
     command
-}
-
-/// A port that nobody listened at a moment ago: nginx cannot say which one the system chose.
-fn free_port() -> Result<SocketAddr> {
-    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?)
 }
