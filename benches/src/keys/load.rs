@@ -94,10 +94,11 @@ pub struct Threads {
     new_keys: AtomicU64,
 }
 
-/// The key of a number: the numbers one after the other give keys in no order.
+/// The key of a number, 16 bytes that begin alike, as keys do: numbers one after the other give keys in no order.
 fn key(number: u64) -> Bytes {
-    let [high, low] = [0x9e37_79b9_7f4a_7c15, 0xd134_2543_de82_ef95].map(|odd| number.wrapping_mul(odd));
-    Bytes::copy_from_slice(&((u128::from(high) << 64) | u128::from(low)).to_be_bytes())
+    // Odd, so that no two numbers of 48 bits give the same.
+    let scattered = number.wrapping_mul(0x9e37_79b9_7f4b) & ((1 << 48) - 1);
+    Bytes::from(format!("key:{scattered:012x}"))
 }
 
 impl Threads {
@@ -178,5 +179,18 @@ impl Threads {
 impl Round for Threads {
     fn run(&self, duration: Duration) -> Pin<Box<dyn Future<Output = Result<Sample>> + '_>> {
         Box::pin(async move { tokio::task::block_in_place(|| self.drive(duration)) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_scattered_and_differ() {
+        let keys: std::collections::BTreeSet<Bytes> = (0..10_000).map(key).collect();
+        assert_eq!(keys.len(), 10_000);
+        assert!(keys.iter().all(|key| key.len() == 16));
+        assert!(key(0) < key(1) && key(2) < key(1));
     }
 }
