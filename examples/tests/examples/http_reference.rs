@@ -46,6 +46,8 @@ impl Scene {
             let hub = peer.at_hub();
             let served = hub.serve(&["upper", "busy"], ServeOptions::default());
             served.await.expect("served");
+            let put = peer.request_raw("keys.put", r#"{"key":"greeting","value":"hi"}"#);
+            put.await.expect("kept");
             peer
         });
         Self { hub, responder }

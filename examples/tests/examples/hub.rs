@@ -1,11 +1,12 @@
-//! A hub behind a gotalk door and an HTTP door.
+//! A hub behind a gotalk door and an HTTP door, with its state in memory.
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use switchboard_engine_embedded::{DataDir, Embedded, EmbeddedOptions};
 use switchboard_gateway_gotalk::{GatewayOptions, GotalkGateway};
 use switchboard_gateway_http::{Assets, HttpGateway, HttpOptions};
-use switchboard_hub::Hub;
+use switchboard_hub::{Hub, HubConfig};
 use switchboard_net::{Accept, Ending, Limits, Listener, ListenerConfig, Network, Shutdown};
 use tokio::runtime::Runtime;
 
@@ -33,7 +34,10 @@ impl RunningHub {
 
     fn with(address: &str, options: HttpOptions) -> Self {
         let (runtime, shutdown) = (Runtime::new().expect("a runtime"), Shutdown::new());
-        let hub = Hub::default();
+        let engine = Embedded::open(EmbeddedOptions::new(DataDir::Memory)).expect("an engine");
+        let hub = runtime
+            .block_on(Hub::with_engine(HubConfig::default(), engine))
+            .expect("a hub");
         let gateway = GotalkGateway::new(hub.clone(), GatewayOptions::default(), shutdown.clone());
         let gotalk = open(&runtime, address, gateway, &shutdown);
         let assets = Assets::none().library(include_bytes!("../../../clients/js/dist/gotalk.js").as_slice());
