@@ -60,7 +60,7 @@ impl Watcher {
             let wait = match self.once(link).await? {
                 End::Enough => return Ok(()),
                 End::Fault(Fault::Retry { wait, message }) => {
-                    tracing::info!(%message, "watching again");
+                    tracing::info!(%message, "the watch ended: asking again");
                     wait
                 }
                 End::Fault(fault) => return Err(Failure::from(fault).into()),
