@@ -50,6 +50,14 @@ impl<T: Send + 'static> Answer<T> {
             Self::Later(future) => Answer::later(async move { future.await.map(turn) }),
         }
     }
+
+    /// The same answer, with its success turned into something else, or into an error.
+    pub fn try_map<U>(self, turn: impl FnOnce(T) -> Result<U> + Send + 'static) -> Answer<U> {
+        match self {
+            Self::Now(outcome) => Answer::Now(outcome.map(|outcome| outcome.and_then(turn))),
+            Self::Later(future) => Answer::later(async move { future.await.and_then(turn) }),
+        }
+    }
 }
 
 impl<T: Unpin> Future for Answer<T> {

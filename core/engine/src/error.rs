@@ -19,6 +19,9 @@ pub enum EngineError {
     /// [`Change::IncrementFloat`](crate::keys::Change::IncrementFloat) of a value that is not a finite number.
     #[error("the value is not a finite number")]
     NotANumber,
+    /// The key has another kind of value than is needed.
+    #[error("the key has a {0}, which cannot be used so")]
+    WrongKind(crate::Kind),
     /// An increment went out of the range of its type.
     #[error("the result would be out of range")]
     Overflow,

@@ -15,11 +15,13 @@ use std::fmt;
 use bytes::Bytes;
 use futures_util::stream::BoxStream;
 
-use crate::{Answer, Bucket, Key, Result, Timestamp};
+use crate::{Answer, Bucket, Key, Kind, Result, Timestamp};
 
 mod decision;
+pub mod edit;
 
 pub use decision::Decision;
+pub use edit::{Cell, Cells, Edit, Reach, edit_by_compare, look_at_entries};
 
 /// Most writes in a batch.
 pub const BATCH_WRITES_MAX: usize = 1_000;
@@ -44,8 +46,11 @@ impl fmt::Display for Revision {
 /// What a key has.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
-    /// The value; it may be empty.
+    /// The value; it may be empty. That of a structure is its [encoding](crate::structures::Structure::encode) where a
+    /// value is asked for: in [`Keys::get`], [`Keys::get_many`] and scans with values. Elsewhere it is empty.
     pub value: Bytes,
+    /// What kind of value it is.
+    pub kind: Kind,
     /// The write that made it so.
     pub revision: Revision,
     /// When the key came to be: of the first write since it was absent.
@@ -73,6 +78,13 @@ pub enum Condition {
 pub enum Change {
     /// Sets it.
     Put(Bytes),
+    /// Sets a structure, of that kind, to what was [encoded](crate::structures::Structure::encode).
+    PutStructure {
+        /// Which.
+        kind: Kind,
+        /// What it has. Nothing is as [`Self::Delete`].
+        encoded: Bytes,
+    },
     /// Takes it away; where there is none, nothing happens and no revision is used.
     Delete,
     /// Adds to a decimal integer of 64 bits; an absent value counts as 0.
@@ -264,7 +276,7 @@ pub trait Keys: fmt::Debug + Send + Sync {
     /// Changes a key.
     ///
     /// # Errors
-    /// Too large; not an integer, not a number, overflow, for increments; unavailable.
+    /// Too large; wrong kind, for increments and appending to a structure; not an integer, not a number, overflow, for increments; unavailable.
     fn write(&self, bucket: &Bucket, key: Key, write: Write) -> Answer<Written>;
 
     /// Changes several keys of a bucket in one step, or none. A later write to the same key sees the earlier one.
@@ -272,6 +284,13 @@ pub trait Keys: fmt::Debug + Send + Sync {
     /// # Errors
     /// As [`Self::write`]; too large over [`BATCH_WRITES_MAX`]; unsupported where the engine has no batches.
     fn batch(&self, bucket: &Bucket, writes: Vec<(Key, Write)>) -> Answer<BatchOutcome>;
+
+    /// Runs an edit on the keys of a bucket that it reaches, in one step; and gives it back, with what it found.
+    ///
+    /// # Errors
+    /// Too large; unsupported, for [any](Reach::Any) key, and for several where the engine has no batches; damaged, for
+    /// a structure; unavailable.
+    fn edit(&self, bucket: &Bucket, edit: Box<dyn Edit>) -> Answer<Box<dyn Edit>>;
 
     /// Reads keys in order.
     fn scan(&self, bucket: &Bucket, scan: Scan) -> Answer<Page>;

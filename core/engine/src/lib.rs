@@ -5,7 +5,7 @@
 //! | part | module | in short |
 //! | --- | --- | --- |
 //! | [`Bus`] | [`bus`] | messages between the hubs of one engine, at most once, in the order of each publisher |
-//! | [`Keys`] | [`keys`] | buckets of values, with revisions, conditions, expiry, ordered scans, watches, atomic batches |
+//! | [`Keys`] | [`keys`] | buckets of values and [`structures`], with revisions, conditions, expiry, ordered scans, watches, atomic batches and edits |
 //! | [`Queues`] | [`queues`] | jobs under leases, at least once: delays, priorities, dead letters |
 //! | [`Blobs`] | [`blobs`] | large values, written and read as streams, visible whole or not at all |
 //!
@@ -24,6 +24,7 @@ mod error;
 pub mod keys;
 pub mod names;
 pub mod queues;
+pub mod structures;
 pub mod transfer;
 
 pub use answer::Answer;
@@ -35,6 +36,7 @@ pub use error::EngineError;
 pub use keys::Keys;
 pub use names::{Bucket, Key, QueueName};
 pub use queues::Queues;
+pub use structures::Kind;
 
 /// What an engine's methods come to.
 pub type Result<T, E = EngineError> = std::result::Result<T, E>;

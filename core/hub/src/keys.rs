@@ -6,26 +6,29 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::SystemTime;
 
 use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
-use switchboard_engine::{Answer, EngineError, Keys};
+use switchboard_engine::keys::look_at_entries;
+use switchboard_engine::{Answer, Keys};
 use switchboard_peer::{ErrorKind, Fault};
 
 use crate::permissions::Verb;
 use crate::session::SessionCore;
 
+mod confined;
 pub(crate) mod events;
 pub mod json;
 mod topics;
 
 pub use switchboard_engine::keys::{
-    BATCH_WRITES_MAX, BatchOutcome, Change, Condition, Entry, Expiry, Page, Revision, SCAN_ENTRIES_MAX, Scan,
-    WatchEvent, WatchFrom, Write, Written,
+    BATCH_WRITES_MAX, BatchOutcome, Cell, Cells, Change, Condition, Edit, Entry, Expiry, Page, Reach,
+    Revision, SCAN_ENTRIES_MAX, Scan, WatchEvent, WatchFrom, Write, Written,
 };
 pub use switchboard_engine::names::{DEFAULT_BUCKET, KEY_BYTES_MAX, VALUE_BYTES_MAX};
-pub use switchboard_engine::{Bucket, Key, Timestamp};
+pub use switchboard_engine::{Bucket, EngineError, Key, Kind, Timestamp, structures};
 
 pub use events::{CHANGE, REVISION};
 pub use topics::TOPIC_KEY_PREFIX;
@@ -120,6 +123,51 @@ impl SessionKeys<'_> {
         Ok(Stored(self.keys.batch(bucket, writes)))
     }
 
+    /// Runs an edit on keys, in one step, and gives it back with what it found. The last values of topics can be looked
+    /// at, by an edit that reaches nothing else and changes nothing.
+    ///
+    /// # Errors
+    /// Denied, for any key that it reaches.
+    pub fn edit(&self, bucket: &Bucket, edit: Box<dyn Edit>) -> Result<Stored<Box<dyn Edit>>, Fault> {
+        let verbs = if edit.changes() {
+            &[Verb::Read, Verb::Write][..]
+        } else {
+            &[Verb::Read]
+        };
+        let keys = match edit.reach() {
+            Reach::Keys(keys) => keys,
+            Reach::Any => {
+                for verb in verbs {
+                    self.core.check_prefix(*verb, bucket, &[])?;
+                }
+                return Ok(Stored(confined::edit(self.keys, bucket, edit)));
+            }
+        };
+        for (verb, key) in verbs
+            .iter()
+            .flat_map(|verb| keys.iter().map(move |key| (*verb, key)))
+        {
+            self.core.check_key(verb, bucket, key)?;
+        }
+        if keys.iter().any(|key| is_of_topics(bucket, key.as_ref())) {
+            return Ok(Stored(self.look_at_topics(bucket, keys.to_vec(), edit)));
+        }
+        Ok(Stored(self.keys.edit(bucket, edit)))
+    }
+
+    fn look_at_topics(
+        &self,
+        bucket: &Bucket,
+        keys: Vec<Key>,
+        mut edit: Box<dyn Edit>,
+    ) -> Answer<Box<dyn Edit>> {
+        let entries = topics::get_many(self.keys, bucket, &keys);
+        entries.try_map(move |entries| {
+            look_at_entries(&mut *edit, &keys, &entries, SystemTime::now().into())?;
+            Ok(edit)
+        })
+    }
+
     /// Reads keys in order. Last values of topics are seen only by a scan whose prefix begins with
     /// [`TOPIC_KEY_PREFIX`].
     ///
@@ -193,6 +241,7 @@ pub(crate) fn fault(error: EngineError) -> Fault {
         EngineError::TooLarge(_) => ErrorKind::TooLarge,
         EngineError::NotAnInteger
         | EngineError::NotANumber
+        | EngineError::WrongKind(_)
         | EngineError::Overflow
         | EngineError::LeaseLost(_) => ErrorKind::Conflict,
         EngineError::Unsupported(_) => ErrorKind::Unsupported,

@@ -21,7 +21,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
-use switchboard_engine::keys::{self, BatchOutcome, Entry, Page, Scan, Watch, WatchFrom, Write};
+use switchboard_engine::keys::{self, BatchOutcome, Edit, Entry, Page, Scan, Watch, WatchFrom, Write};
 use switchboard_engine::{Answer, Bucket, Clock, EngineError, Key, Keys, Result, Timestamp};
 
 use crate::commit::Committer;
@@ -53,7 +53,7 @@ use memory::Memory;
 use slot::Name;
 
 /// The keys of the embedded engine.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct EmbeddedKeys {
     shared: Arc<Shared>,
 }
@@ -163,6 +163,11 @@ impl Keys for EmbeddedKeys {
 
     fn batch(&self, bucket: &Bucket, writes: Vec<(Key, Write)>) -> Answer<BatchOutcome> {
         batch::batch(&self.shared, bucket, writes)
+    }
+
+    fn edit(&self, bucket: &Bucket, edit: Box<dyn Edit>) -> Answer<Box<dyn Edit>> {
+        let (this, bucket) = (self.clone(), bucket.clone());
+        Answer::later(async move { keys::edit_by_compare(&this, &bucket, edit, || this.shared.now()).await })
     }
 
     fn scan(&self, bucket: &Bucket, scan: Scan) -> Answer<Page> {

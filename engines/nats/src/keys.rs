@@ -17,7 +17,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::StreamExt;
 use switchboard_engine::keys::{
-    BatchOutcome, Change, Entry, Page, Revision, Scan, Watch, WatchFrom, Write, Written,
+    self, BatchOutcome, Change, Edit, Entry, Page, Revision, Scan, Watch, WatchFrom, Write, Written,
 };
 use switchboard_engine::names::KEY_BYTES_MAX;
 use switchboard_engine::{Answer, Bucket, EngineError, Key, Keys, Result};
@@ -69,6 +69,16 @@ pub(crate) struct Shared {
 pub(crate) struct Current {
     pub(crate) sequence: u64,
     pub(crate) entry: Option<Entry>,
+}
+
+/// The value that a change brings.
+fn value_of(change: &Change) -> Option<&Bytes> {
+    match change {
+        Change::Put(value) | Change::Append(value) | Change::PutStructure { encoded: value, .. } => {
+            Some(value)
+        }
+        Change::Delete | Change::Increment(_) | Change::IncrementFloat(_) | Change::Touch => None,
+    }
 }
 
 impl Shared {
@@ -177,7 +187,7 @@ impl Shared {
         write: &Write,
         besides: impl Fn(Option<&Entry>) -> Vec<Outgoing>,
     ) -> Result<Written> {
-        if let Change::Put(value) | Change::Append(value) = &write.change {
+        if let Some(value) = value_of(&write.change) {
             self.check_value(value.len())?;
         }
         let register = self.link.names.bucket(family, bucket);
@@ -414,6 +424,13 @@ impl Keys for NatsKeys {
     fn batch(&self, bucket: &Bucket, writes: Vec<(Key, Write)>) -> Answer<BatchOutcome> {
         let (shared, bucket) = (Arc::clone(&self.shared), bucket.clone());
         Answer::later(async move { shared.batch(&bucket, &writes).await })
+    }
+
+    fn edit(&self, bucket: &Bucket, edit: Box<dyn Edit>) -> Answer<Box<dyn Edit>> {
+        let (this, bucket) = (self.clone(), bucket.clone());
+        Answer::later(async move {
+            keys::edit_by_compare(&this, &bucket, edit, || this.shared.link.clock.now()).await
+        })
     }
 
     fn scan(&self, bucket: &Bucket, scan: Scan) -> Answer<Page> {

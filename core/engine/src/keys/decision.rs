@@ -4,7 +4,8 @@ use bytes::{Bytes, BytesMut};
 
 use super::{Change, Condition, Entry, Expiry, Write};
 use crate::names::check_value;
-use crate::{EngineError, Result, Timestamp};
+use crate::structures::Structure;
+use crate::{EngineError, Kind, Result, Timestamp};
 
 /// What a write comes to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,6 +20,8 @@ pub enum Decision {
     Set {
         /// The value.
         value: Bytes,
+        /// What kind of value it is.
+        kind: Kind,
         /// When the key came to be.
         created: Timestamp,
         /// When it will be gone.
@@ -36,7 +39,7 @@ impl Write {
         if !self.condition.is_met(current) {
             return Ok(Decision::Unmet);
         }
-        let Some(value) = self.change.apply(current)? else {
+        let Some((kind, value)) = self.change.apply(current)? else {
             return Ok(match current {
                 Some(_) => Decision::Delete,
                 None => Decision::Nothing,
@@ -51,6 +54,7 @@ impl Write {
         };
         Ok(Decision::Set {
             value,
+            kind,
             created: current.map_or_else(now, |entry| entry.created),
             expires,
         })
@@ -71,19 +75,32 @@ impl Condition {
 
 impl Change {
     /// The value that a key has afterwards, if it has one.
-    fn apply(self, current: Option<&Entry>) -> Result<Option<Bytes>> {
-        let old = current.map(|entry| &entry.value);
-        Ok(Some(match self {
+    fn apply(self, current: Option<&Entry>) -> Result<Option<(Kind, Bytes)>> {
+        let value = match self {
             Self::Put(value) => {
                 check_value(value.len())?;
                 value
             }
+            Self::PutStructure { kind, encoded } => {
+                check_value(encoded.len())?;
+                Structure::decode(kind, &encoded)?;
+                return Ok((!encoded.is_empty()).then_some((kind, encoded)));
+            }
             Self::Delete => return Ok(None),
-            Self::Touch => return Ok(old.cloned()),
-            Self::Increment(by) => increment(old, by)?,
-            Self::IncrementFloat(by) => increment_float(old, by)?,
-            Self::Append(more) => append(old, more)?,
-        }))
+            Self::Touch => return Ok(current.map(|entry| (entry.kind, entry.value.clone()))),
+            Self::Increment(by) => increment(plain(current)?, by)?,
+            Self::IncrementFloat(by) => increment_float(plain(current)?, by)?,
+            Self::Append(more) => append(plain(current)?, more)?,
+        };
+        Ok(Some((Kind::Plain, value)))
+    }
+}
+
+/// The value, if there is one, where only a plain one will do.
+fn plain(current: Option<&Entry>) -> Result<Option<&Bytes>> {
+    match current {
+        Some(entry) if entry.kind != Kind::Plain => Err(EngineError::WrongKind(entry.kind)),
+        current => Ok(current.map(|entry| &entry.value)),
     }
 }
 
@@ -134,6 +151,7 @@ mod tests {
     fn entry(value: &'static str) -> Entry {
         Entry {
             value: value.into(),
+            kind: Kind::Plain,
             revision: Revision(7),
             created: Timestamp::from_millis(1),
             expires: Some(Timestamp::from_millis(2_000)),
@@ -194,6 +212,7 @@ mod tests {
         let set = |expires| {
             Ok(Decision::Set {
                 value: "x".into(),
+                kind: Kind::Plain,
                 created: Timestamp::from_millis(1),
                 expires,
             })

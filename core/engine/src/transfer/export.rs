@@ -6,12 +6,12 @@ use futures_util::StreamExt;
 use tokio::io::{AsyncWrite, BufWriter};
 
 use super::frames::FrameWriter;
-use super::records::{self, BLOB, BLOB_END, BUCKET, END, JOB, KEY, PART, QUEUE};
+use super::records::{self, BLOB, BLOB_END, BUCKET, END, JOB, KEY, PART, QUEUE, STRUCTURE};
 use super::{Totals, TransferError, while_doing};
 use crate::blobs::LIST_MAX;
 use crate::keys::Scan;
 use crate::queues::{JOBS_MAX, JobId, JobState, Peeked};
-use crate::{Bucket, Engine, QueueName};
+use crate::{Bucket, Engine, Kind, QueueName};
 
 /// Bytes that are gathered before they are written.
 const BUFFER_BYTES: usize = 256 * 1024;
@@ -88,8 +88,9 @@ impl<W: AsyncWrite + Unpin> Export<'_, W> {
                 "cannot read the keys of the bucket {bucket}"
             )))?;
             for (key, entry) in &page.entries {
-                let head = records::encode_key(key, entry.expires);
-                self.frames.write(KEY, &[&head, &entry.value]).await?;
+                let head = records::encode_key(key, entry.kind, entry.expires);
+                let what = if entry.kind == Kind::Plain { KEY } else { STRUCTURE };
+                self.frames.write(what, &[&head, &entry.value]).await?;
                 self.totals.keys += 1;
             }
             self.tell();

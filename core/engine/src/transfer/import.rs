@@ -11,9 +11,9 @@ use super::frames::FrameReader;
 use super::records::{self, Record};
 use super::{RETURN_WAIT, Totals, TransferError, while_doing};
 use crate::blobs::BlobWriter;
-use crate::keys::{BATCH_WRITES_MAX, Expiry, Write};
+use crate::keys::{BATCH_WRITES_MAX, Change, Expiry, Write};
 use crate::queues::{DELAY_MAX, JobState, Peeked, Push};
-use crate::{Bucket, Engine, EngineError, Key, QueueName, Timestamp};
+use crate::{Bucket, Engine, EngineError, Key, Kind, QueueName, Timestamp};
 
 /// Bytes that are read at once.
 const BUFFER_BYTES: usize = 256 * 1024;
@@ -73,7 +73,12 @@ pub async fn import(
         }
         match record {
             Record::Bucket(bucket) => import.bucket = bucket,
-            Record::Key { key, value, expires } => import.key(key, value, expires).await?,
+            Record::Key {
+                key,
+                kind,
+                value,
+                expires,
+            } => import.key(key, kind, value, expires).await?,
             Record::Queue(queue) => import.queue = Some(queue),
             Record::Job(job) => import.job(*job).await?,
             Record::Blob {
@@ -210,10 +215,20 @@ impl<'a> Import<'a> {
         }
     }
 
-    async fn key(&mut self, key: Key, value: Bytes, expires: Option<Timestamp>) -> Result<(), TransferError> {
+    async fn key(
+        &mut self,
+        key: Key,
+        kind: Kind,
+        value: Bytes,
+        expires: Option<Timestamp>,
+    ) -> Result<(), TransferError> {
         self.write_bytes += key.as_bytes().len() + value.len();
         let expiry = expires.map_or(Expiry::Never, Expiry::At);
-        self.writes.push((key, Write::put(value).expiring(expiry)));
+        let change = match kind {
+            Kind::Plain => Change::Put(value),
+            kind => Change::PutStructure { kind, encoded: value },
+        };
+        self.writes.push((key, Write::change(change).expiring(expiry)));
         if self.writes.len() >= BATCH_WRITES_MAX || self.write_bytes >= BATCH_BYTES {
             self.write_keys().await?;
         }

@@ -9,6 +9,7 @@
 //! | 5 blob | its bucket, its name, its type (empty if not said); the parts that follow are its content |
 //! | 6 part of a blob | bytes |
 //! | 7 end of a blob | SHA-256 of its content |
+//! | 9 structure | kind (u8: 1 hash, 2 list, 3 set, 4 sorted set), then as a key; the value is its encoding |
 //! | 8 end | how many keys, jobs and blobs (u64 each) |
 //!
 //! A text is its length (u32) and its UTF-8.
@@ -18,7 +19,7 @@ use bytestring::ByteString;
 
 use super::Totals;
 use crate::queues::{Job, JobId, JobState, Peeked};
-use crate::{Bucket, Key, QueueName, Timestamp};
+use crate::{Bucket, Key, Kind, QueueName, Timestamp};
 
 pub(super) const BUCKET: u8 = 1;
 pub(super) const KEY: u8 = 2;
@@ -28,6 +29,7 @@ pub(super) const BLOB: u8 = 5;
 pub(super) const PART: u8 = 6;
 pub(super) const BLOB_END: u8 = 7;
 pub(super) const END: u8 = 8;
+pub(super) const STRUCTURE: u8 = 9;
 
 /// One record.
 #[derive(Debug, PartialEq, Eq)]
@@ -35,6 +37,7 @@ pub(super) enum Record {
     Bucket(Bucket),
     Key {
         key: Key,
+        kind: Kind,
         value: Bytes,
         expires: Option<Timestamp>,
     },
@@ -54,11 +57,16 @@ pub(super) enum Record {
 pub(super) fn decode(kind: u8, mut payload: Bytes) -> Option<Record> {
     let record = match kind {
         BUCKET => Record::Bucket(Bucket::new(text(&mut payload)?).ok()?),
-        KEY => {
+        KEY | STRUCTURE => {
+            let kind = match kind {
+                KEY => Kind::Plain,
+                _ => Kind::of_number(payload.try_get_u8().ok()?).filter(|kind| *kind != Kind::Plain)?,
+            };
             let expires = payload.try_get_u64_le().ok()?;
             let key = Key::new(bytes(&mut payload)?).ok()?;
             Record::Key {
                 key,
+                kind,
                 value: std::mem::take(&mut payload),
                 expires: (expires > 0).then(|| Timestamp::from_millis(expires)),
             }
@@ -101,8 +109,11 @@ pub(super) fn encode_texts(texts: &[&str]) -> Bytes {
 }
 
 /// What stands before the value of a key.
-pub(super) fn encode_key(key: &Key, expires: Option<Timestamp>) -> Bytes {
-    let mut payload = BytesMut::with_capacity(key.as_bytes().len() + 12);
+pub(super) fn encode_key(key: &Key, kind: Kind, expires: Option<Timestamp>) -> Bytes {
+    let mut payload = BytesMut::with_capacity(key.as_bytes().len() + 13);
+    if kind != Kind::Plain {
+        payload.put_u8(kind.number());
+    }
     payload.put_u64_le(expires.map_or(0, Timestamp::as_millis));
     put_bytes(&mut payload, key.as_ref());
     payload.freeze()
@@ -230,7 +241,7 @@ mod tests {
         let bucket = Bucket::default();
         let key = Key::new(&b"\0\xff"[..]).unwrap();
         let expires = Some(Timestamp::from_millis(7));
-        let whole = [encode_key(&key, expires), "value".into()].concat();
+        let whole = [encode_key(&key, Kind::Plain, expires), "value".into()].concat();
         let totals = Totals {
             keys: 1,
             jobs: 2,
@@ -244,6 +255,7 @@ mod tests {
                 whole.into(),
                 Record::Key {
                     key,
+                    kind: Kind::Plain,
                     value: "value".into(),
                     expires,
                 },

@@ -96,6 +96,7 @@ mod tests {
     fn an_entry(value: &[u8]) -> Entry {
         Entry {
             value: Bytes::copy_from_slice(value),
+            kind: switchboard_engine::Kind::Plain,
             revision: Revision(7),
             created: Timestamp::from_millis(5),
             expires: None,

@@ -163,11 +163,13 @@ fn decide(
             Decision::Delete => (true, None),
             Decision::Set {
                 value,
+                kind,
                 created,
                 expires,
             } => {
                 let after = Entry {
                     value,
+                    kind,
                     revision,
                     created,
                     expires,
@@ -218,6 +220,7 @@ fn publish<'a>(
         };
         let content = one.after.as_ref().map(|entry| Content {
             value: &entry.value,
+            kind: entry.kind,
             created: entry.created,
             expires: entry.expires,
         });

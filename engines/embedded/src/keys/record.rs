@@ -2,7 +2,7 @@
 //!
 //! | space | key | value |
 //! | --- | --- | --- |
-//! | keys | bucket, 0, key | revision:u64 created:u64 expires:u64, then the value; `expires` 0 for never |
+//! | keys | bucket, 0, key | revision:u64 created:u56 kind:u8 expires:u64, then the value; `expires` 0 for never |
 //! | expiries | moment:u64 (big-endian), bucket, 0, key | nothing |
 //! | buckets | bucket | keys:u64 revision:u64, the last one in the store |
 //!
@@ -10,13 +10,17 @@
 
 use bytes::Bytes;
 use switchboard_engine::keys::{Entry, Revision};
-use switchboard_engine::{Key, Timestamp};
+use switchboard_engine::{Key, Kind, Timestamp};
 
 use super::slot::{Content, Name, Place, Slot};
 use crate::store::{Batch, Space, StoreError, StoreResult};
 
 /// What stands before the value of a key, in bytes.
 const HEAD_BYTES: usize = 24;
+
+/// So many bits tell when a key came to be, in milliseconds: more than two million years. The kind is above them.
+const CREATED_BITS: u32 = 56;
+const CREATED_MASK: u64 = (1 << CREATED_BITS) - 1;
 
 /// A key under its bucket.
 pub(crate) fn key_of(bucket: &str, key: &[u8]) -> Vec<u8> {
@@ -64,7 +68,9 @@ pub(crate) fn put_slot(batch: &mut Batch, bucket: &str, slot: &Slot) {
     batch.put_with(Space::Keys, key, |bytes| {
         let expires = slot.expires().map_or(0, Timestamp::as_millis);
         bytes.extend_from_slice(&slot.revision().0.to_le_bytes());
-        bytes.extend_from_slice(&slot.created().as_millis().to_le_bytes());
+        let created =
+            slot.created().as_millis() & CREATED_MASK | u64::from(slot.kind().number()) << CREATED_BITS;
+        bytes.extend_from_slice(&created.to_le_bytes());
         bytes.extend_from_slice(&expires.to_le_bytes());
         bytes.extend_from_slice(slot.value());
     });
@@ -94,10 +100,14 @@ pub(crate) fn entry_of(value: &Bytes) -> StoreResult<Entry> {
         bytes.map_or(0, |bytes| u64::from_le_bytes(*bytes))
     };
     let expires = number(16);
+    let kind = Kind::of_number((number(8) >> CREATED_BITS) as u8);
+    let kind =
+        kind.ok_or_else(|| StoreError::Damaged("the record of a key has an unknown kind".to_owned()))?;
     Ok(Entry {
         value: value.slice(HEAD_BYTES..),
+        kind,
         revision: Revision(number(0)),
-        created: Timestamp::from_millis(number(8)),
+        created: Timestamp::from_millis(number(8) & CREATED_MASK),
         expires: (expires != 0).then(|| Timestamp::from_millis(expires)),
     })
 }
@@ -110,6 +120,7 @@ pub(crate) fn slot_of(name: &Name<'_>, value: Option<&Bytes>) -> StoreResult<Slo
     let entry = entry_of(value)?;
     let content = Content {
         value: &entry.value,
+        kind: entry.kind,
         created: entry.created,
         expires: entry.expires,
     };

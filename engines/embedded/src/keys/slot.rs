@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use bytes::Bytes;
 use papaya::Equivalent;
 use switchboard_engine::keys::{Entry, Revision};
-use switchboard_engine::{Key, Timestamp};
+use switchboard_engine::{Key, Kind, Timestamp};
 use triomphe::{Arc, ThinArc};
 
 #[cfg(test)]
@@ -44,7 +44,7 @@ struct Head {
     created: Timestamp,
     bucket: u32,
     key_bytes: u16,
-    state: State,
+    tag: Tag,
     used: AtomicU8,
 }
 
@@ -59,11 +59,33 @@ struct Large {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
     /// A value that stays.
-    Lasting,
+    Lasting = 0,
     /// A value until a moment.
-    Expiring,
+    Expiring = 1,
     /// Nothing.
-    Gone,
+    Gone = 2,
+}
+
+/// A state and a kind, in one byte.
+#[derive(Debug, Clone, Copy)]
+struct Tag(u8);
+
+impl Tag {
+    fn new(state: State, kind: Kind) -> Self {
+        Self(state as u8 | kind.number() << 2)
+    }
+
+    fn state(self) -> State {
+        match self.0 & 3 {
+            0 => State::Lasting,
+            1 => State::Expiring,
+            _ => State::Gone,
+        }
+    }
+
+    fn kind(self) -> Kind {
+        Kind::of_number(self.0 >> 2).unwrap_or_default()
+    }
 }
 
 /// Where the change that a slot is stands in the list of what is to be written: the round it goes with, and its number
@@ -96,6 +118,7 @@ impl Place {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Content<'a> {
     pub(crate) value: &'a Bytes,
+    pub(crate) kind: Kind,
     pub(crate) created: Timestamp,
     pub(crate) expires: Option<Timestamp>,
 }
@@ -113,7 +136,7 @@ impl Slot {
                 name,
                 revision,
                 place,
-                State::Gone,
+                (State::Gone, Kind::Plain),
                 Timestamp::default(),
                 &[&[], &[]],
             );
@@ -126,7 +149,7 @@ impl Slot {
                 name,
                 revision,
                 place,
-                State::Lasting,
+                (State::Lasting, content.kind),
                 content.created,
                 &[&[], content.value],
             ),
@@ -136,7 +159,7 @@ impl Slot {
                     name,
                     revision,
                     place,
-                    State::Expiring,
+                    (State::Expiring, content.kind),
                     content.created,
                     &[&moment, content.value],
                 )
@@ -148,7 +171,7 @@ impl Slot {
         name: &Name<'_>,
         revision: Revision,
         place: Place,
-        state: State,
+        state: (State, Kind),
         created: Timestamp,
         around_key: &[&[u8]; 2],
     ) -> Self {
@@ -180,7 +203,7 @@ impl Slot {
         Self {
             revision: revision.0,
             body: Body::Large(Arc::new(Large {
-                head: Head::new(name, place, state, content.created),
+                head: Head::new(name, place, (state, content.kind), content.created),
                 expires: content.expires,
                 key: name.key.into(),
                 value: Bytes::copy_from_slice(content.value),
@@ -198,7 +221,7 @@ impl Slot {
     /// The parts of a small one: the moment of expiry, the key, the value.
     fn parts(small: &ThinArc<Head, u8>) -> (&[u8], &[u8], &[u8]) {
         let head = &small.header.header;
-        let moment_bytes = if head.state == State::Expiring { 8 } else { 0 };
+        let moment_bytes = if head.tag.state() == State::Expiring { 8 } else { 0 };
         let (moment, rest) = small.slice.split_at_checked(moment_bytes).unwrap_or_default();
         let (key, value) = rest
             .split_at_checked(usize::from(head.key_bytes))
@@ -217,6 +240,10 @@ impl Slot {
 
     pub(crate) fn place(&self) -> Place {
         self.head().place
+    }
+
+    pub(crate) fn kind(&self) -> Kind {
+        self.head().tag.kind()
     }
 
     pub(crate) fn created(&self) -> Timestamp {
@@ -240,7 +267,7 @@ impl Slot {
 
     /// Whether it has a value, be it an expired one.
     pub(crate) fn has_value(&self) -> bool {
-        self.head().state != State::Gone
+        self.head().tag.state() != State::Gone
     }
 
     pub(crate) fn expires(&self) -> Option<Timestamp> {
@@ -257,6 +284,7 @@ impl Slot {
     pub(crate) fn given_up(name: &Name<'_>) -> Self {
         let content = Content {
             value: &Bytes::new(),
+            kind: Kind::Plain,
             created: Timestamp::default(),
             expires: Some(Timestamp::default()),
         };
@@ -270,7 +298,7 @@ impl Slot {
 
     /// Whether it has a value that has not expired. The time is asked for only if it matters.
     pub(crate) fn is_live(&self, now: impl Fn() -> Timestamp) -> bool {
-        match self.head().state {
+        match self.head().tag.state() {
             State::Lasting => true,
             State::Gone => false,
             State::Expiring => self.expires().is_none_or(|moment| moment > now()),
@@ -297,6 +325,7 @@ impl Slot {
     pub(crate) fn entry_without_value(&self) -> Entry {
         Entry {
             value: Bytes::new(),
+            kind: self.kind(),
             revision: self.revision(),
             created: self.created(),
             expires: self.expires(),
@@ -330,14 +359,14 @@ impl Slot {
 }
 
 impl Head {
-    fn new(name: &Name<'_>, place: Place, state: State, created: Timestamp) -> Self {
+    fn new(name: &Name<'_>, place: Place, (state, kind): (State, Kind), created: Timestamp) -> Self {
         Self {
             place,
             created,
             bucket: name.bucket,
             // A key is never longer: `Key` and the lookups see to that.
             key_bytes: u16::try_from(name.key.len()).unwrap_or(u16::MAX),
-            state,
+            tag: Tag::new(state, kind),
             used: AtomicU8::new(1),
         }
     }
@@ -349,7 +378,7 @@ impl fmt::Debug for Slot {
             .field("bucket", &self.bucket())
             .field("key", &self.key().escape_ascii().to_string())
             .field("revision", &self.revision)
-            .field("state", &self.head().state)
+            .field("state", &self.head().tag.state())
             .finish_non_exhaustive()
     }
 }

@@ -121,17 +121,20 @@ fn attempt(
         }
         Decision::Set {
             value,
+            kind,
             created,
             expires,
         } => {
             let content = Content {
                 value: &value,
+                kind,
                 created,
                 expires,
             };
             let revision = publication.publish_next(&mut state, Some(content));
             Some(Entry {
                 value,
+                kind,
                 revision,
                 created,
                 expires,

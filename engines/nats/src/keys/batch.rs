@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
-use switchboard_engine::keys::{BATCH_WRITES_MAX, BatchOutcome, Change, Condition, Entry, Revision, Write};
+use switchboard_engine::keys::{BATCH_WRITES_MAX, BatchOutcome, Condition, Entry, Revision, Write};
 use switchboard_engine::{Bucket, EngineError, Key, Result, Timestamp};
 
 use super::change::{Decision, decide};
@@ -116,7 +116,7 @@ impl Shared {
             )));
         }
         for (_, write) in writes {
-            if let Change::Put(value) | Change::Append(value) = &write.change {
+            if let Some(value) = super::value_of(&write.change) {
                 self.check_value(value.len())?;
             }
         }

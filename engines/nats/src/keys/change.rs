@@ -2,7 +2,8 @@
 
 use bytes::{Bytes, BytesMut};
 use switchboard_engine::keys::{Change, Condition, Entry, Expiry, Revision, Write};
-use switchboard_engine::{EngineError, Result, Timestamp};
+use switchboard_engine::structures::Structure;
+use switchboard_engine::{EngineError, Kind, Result, Timestamp};
 
 /// What is to be done.
 #[derive(Debug, Clone, PartialEq)]
@@ -36,11 +37,26 @@ pub(super) fn decide(current: Option<&Entry>, write: &Write, now: Timestamp) -> 
     } else {
         Decision::Nothing
     };
+    let kind = match (&write.change, current) {
+        (Change::PutStructure { kind, .. }, _) => *kind,
+        (Change::Touch, Some(entry)) => entry.kind,
+        (Change::Append(_) | Change::Increment(_) | Change::IncrementFloat(_), Some(entry))
+            if entry.kind != Kind::Plain =>
+        {
+            return Err(EngineError::WrongKind(entry.kind));
+        }
+        _ => Kind::Plain,
+    };
     let value = match (&write.change, current) {
         (Change::Delete, _) => return Ok(gone),
         (Change::Touch, None) => return Ok(Decision::Nothing),
         (Change::Touch, Some(entry)) => entry.value.clone(),
         (Change::Put(value), _) => value.clone(),
+        (Change::PutStructure { encoded, .. }, _) if encoded.is_empty() => return Ok(gone),
+        (Change::PutStructure { kind, encoded }, _) => {
+            Structure::decode(*kind, encoded)?;
+            encoded.clone()
+        }
         (Change::Append(end), None) => end.clone(),
         (Change::Append(end), Some(entry)) => {
             let mut value = BytesMut::with_capacity(entry.value.len() + end.len());
@@ -59,6 +75,7 @@ pub(super) fn decide(current: Option<&Entry>, write: &Write, now: Timestamp) -> 
     };
     Ok(Decision::Put(Entry {
         value,
+        kind,
         revision: Revision(0),
         created: current.map_or(now, |entry| entry.created),
         expires,

@@ -1,6 +1,6 @@
 //! What a message in the stream of keys says.
 //!
-//! Its header `Switchboard` has four fields: what it is, when its key came to be, when it expires (both in ms since
+//! Its header `Switchboard` has four fields: what it is (`p` for a plain value, `p1` to `p4` for structures), when its key came to be, when it expires (both in ms since
 //! 1970, `-` for never), and how many bytes of its body are the key, if the subject has not room for it. The value is
 //! the rest of the body.
 
@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use switchboard_engine::keys::{Entry, Revision};
-use switchboard_engine::{Bucket, Key, Timestamp};
+use switchboard_engine::{Bucket, Key, Kind, Timestamp};
 
 use crate::link::{DELETED_KEPT, Outgoing, Stored};
 use crate::names::{Family, Names, is_hashed};
@@ -56,8 +56,9 @@ impl Record {
             names.key_of(&stored.subject)?
         };
         let state = match what {
-            "p" => State::Value(Entry {
+            what if what.starts_with('p') => State::Value(Entry {
                 value: body,
+                kind: kind_of(what)?,
                 revision: Revision(stored.sequence),
                 created: Timestamp::from_millis(created?.parse().ok()?),
                 expires: moment(expires?)?,
@@ -82,6 +83,21 @@ impl Record {
             State::Value(entry) if entry.expires.is_none_or(|expires| expires > now) => Some(entry),
             _ => None,
         }
+    }
+}
+
+/// How a value of that kind is called.
+fn what(kind: Kind) -> String {
+    match kind {
+        Kind::Plain => "p".to_owned(),
+        kind => format!("p{}", kind.number()),
+    }
+}
+
+fn kind_of(what: &str) -> Option<Kind> {
+    match what.strip_prefix('p')? {
+        "" => Some(Kind::Plain),
+        number => Kind::of_number(number.parse().ok()?),
     }
 }
 
@@ -115,7 +131,12 @@ impl Writer<'_> {
             expected,
             about: None,
             again: false,
-            record: format!("p {} {expires} {}", entry.created.as_millis(), key_bytes(key)),
+            record: format!(
+                "{} {} {expires} {}",
+                what(entry.kind),
+                entry.created.as_millis(),
+                key_bytes(key)
+            ),
             ttl: life
                 .filter(|life| *life < TTL_MAX)
                 .map(|life| life + EXPIRED_KEPT),
@@ -191,6 +212,7 @@ mod tests {
             let key = Key::new(key).expect("a legal key");
             let entry = Entry {
                 value: value.into(),
+                kind: Kind::Plain,
                 revision: Revision(7),
                 created: Timestamp::from_millis(created),
                 expires: expires.map(Timestamp::from_millis),
@@ -241,6 +263,7 @@ mod tests {
         let now = Timestamp::from_millis(1_000);
         let mut entry = Entry {
             value: Bytes::new(),
+            kind: Kind::Hash,
             revision: Revision(1),
             created: now,
             expires: Some(now.after(Duration::from_millis(1))),

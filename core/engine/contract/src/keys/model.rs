@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use switchboard_engine::keys::{
     BatchOutcome, Change, Condition, Entry, Expiry, Revision, WatchFrom, Write, Written,
 };
-use switchboard_engine::{EngineError, Key, Timestamp};
+use switchboard_engine::{EngineError, Key, Kind, Timestamp};
 
 use super::Store;
 use super::follower::Follower;
@@ -134,6 +134,9 @@ impl Model {
         };
         let value = match &write.change {
             Change::Put(value) => value.clone(),
+            Change::PutStructure { .. } => {
+                unreachable!("the model knows plain values only: structures have properties of their own")
+            }
             Change::Delete => return Ok(None),
             Change::Touch => match old {
                 Some(value) => value,
@@ -161,6 +164,7 @@ impl Model {
         };
         Ok(Some(Entry {
             value,
+            kind: Kind::Plain,
             revision: Revision(0),
             created: before.map_or(now, |entry| entry.created),
             expires,

@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::StreamExt;
 use parking_lot::Mutex;
-use switchboard_engine::keys::{BatchOutcome, Entry, Page, Scan, Watch, WatchFrom, Write, Written};
+use switchboard_engine::keys::{BatchOutcome, Edit, Entry, Page, Scan, Watch, WatchFrom, Write, Written};
 use switchboard_engine::{
     Answer, Blobs, Bucket, Bus, Engine, EngineError, Health, Key, Keys, Queues, Result,
 };
@@ -171,6 +171,10 @@ impl Keys for Moody {
 
     fn batch(&self, bucket: &Bucket, writes: Vec<(Key, Write)>) -> Answer<BatchOutcome> {
         self.inner.keys().batch(bucket, writes)
+    }
+
+    fn edit(&self, bucket: &Bucket, edit: Box<dyn Edit>) -> Answer<Box<dyn Edit>> {
+        self.inner.keys().edit(bucket, edit)
     }
 
     fn scan(&self, bucket: &Bucket, scan: Scan) -> Answer<Page> {

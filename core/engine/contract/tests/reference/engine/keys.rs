@@ -5,11 +5,11 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 use futures_util::stream;
 use switchboard_engine::keys::{
-    BATCH_WRITES_MAX, BatchOutcome, Change, Condition, Entry, Expiry, Page, Revision, SCAN_BYTES_MAX,
-    SCAN_ENTRIES_MAX, Scan, Watch, WatchEvent, WatchFrom, Write, Written,
+    self, BATCH_WRITES_MAX, BatchOutcome, Change, Condition, Edit, Entry, Expiry, Page, Revision,
+    SCAN_BYTES_MAX, SCAN_ENTRIES_MAX, Scan, Watch, WatchEvent, WatchFrom, Write, Written,
 };
 use switchboard_engine::names::check_value;
-use switchboard_engine::{Answer, Bucket, EngineError, Key, Keys, Result, Timestamp};
+use switchboard_engine::{Answer, Bucket, EngineError, Key, Keys, Kind, Result, Timestamp};
 
 use super::flaw::Flaw;
 use super::state::Kept;
@@ -74,6 +74,14 @@ impl Keys for Reference {
                 return failed;
             }
             Ok(BatchOutcome::Done(outcomes))
+        })
+    }
+
+    fn edit(&self, bucket: &Bucket, edit: Box<dyn Edit>) -> Answer<Box<dyn Edit>> {
+        let (this, bucket) = (self.clone(), bucket.clone());
+        Answer::later(async move {
+            let now = || this.world.clock.now();
+            keys::edit_by_compare(&this, &bucket, edit, now).await
         })
     }
 
@@ -171,6 +179,8 @@ fn changed(change: Change, old: Option<Bytes>, flaw: Flaw) -> Result<Option<Byte
         Change::Delete => return Ok(None),
         Change::Touch => return Ok(old),
         Change::Put(value) => value,
+        Change::PutStructure { encoded, .. } if encoded.is_empty() => return Ok(None),
+        Change::PutStructure { encoded, .. } => encoded,
         Change::Append(more) => [old.unwrap_or_default(), more].concat().into(),
         Change::Increment(by) => {
             let number: Option<i64> = text().ok().and_then(|text| text.parse().ok());
@@ -207,6 +217,16 @@ impl Kept {
             Expiry::Never => None,
             Expiry::At(moment) => Some(moment),
         };
+        let kind = match (&write.change, &before) {
+            (Change::PutStructure { kind, .. }, _) => *kind,
+            (Change::Touch, Some(entry)) => entry.kind,
+            (Change::Append(_) | Change::Increment(_) | Change::IncrementFloat(_), Some(entry))
+                if entry.kind != Kind::Plain =>
+            {
+                return Err(EngineError::WrongKind(entry.kind));
+            }
+            _ => Kind::Plain,
+        };
         let value = changed(write.change, old, flaw)?;
         check_value(value.as_ref().map_or(0, Bytes::len))?;
         let passed = expires.is_some_and(|moment| moment <= now);
@@ -219,6 +239,7 @@ impl Kept {
         }
         let entry = Entry {
             value,
+            kind,
             revision: self.next_revision(),
             created: before.as_ref().map_or(now, |entry| entry.created),
             expires,

@@ -1,0 +1,199 @@
+//! Values in order.
+
+use std::collections::VecDeque;
+
+use super::log::{Log, LogReader, damaged};
+use crate::Result;
+
+const PUSH_FRONT: u8 = 1;
+const PUSH_BACK: u8 = 2;
+const DROP_FRONT: u8 = 3;
+const DROP_BACK: u8 = 4;
+const SET: u8 = 5;
+const INSERT: u8 = 6;
+const REMOVE: u8 = 7;
+
+/// What an element costs beside its bytes.
+const ELEMENT_COST_BYTES: usize = 32;
+
+/// Values in order, by their places: the first is at 0.
+#[derive(Debug, Clone, Default)]
+pub struct List {
+    elements: VecDeque<Box<[u8]>>,
+    bytes: usize,
+    log: Log,
+}
+
+impl List {
+    /// How many elements there are.
+    pub fn len(&self) -> usize {
+        self.elements.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.elements.is_empty()
+    }
+
+    /// About how many bytes of memory it takes.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// The element at a place.
+    pub fn at(&self, place: usize) -> Option<&[u8]> {
+        self.elements.get(place).map(|element| &**element)
+    }
+
+    /// All elements, in order.
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = &[u8]> + ExactSizeIterator {
+        self.elements.iter().map(|element| &**element)
+    }
+
+    /// Those from a place on to before another; fewer if there are fewer.
+    pub fn range(
+        &self,
+        from: usize,
+        to: usize,
+    ) -> impl DoubleEndedIterator<Item = &[u8]> + ExactSizeIterator {
+        let to = to.min(self.len());
+        self.elements.range(from.min(to)..to).map(|element| &**element)
+    }
+
+    /// Puts an element before all others.
+    pub fn push_front(&mut self, element: &[u8]) {
+        self.log.change(PUSH_FRONT).bytes(element);
+        self.bytes += cost(element);
+        self.elements.push_front(element.into());
+    }
+
+    /// Puts an element after all others.
+    pub fn push_back(&mut self, element: &[u8]) {
+        self.log.change(PUSH_BACK).bytes(element);
+        self.bytes += cost(element);
+        self.elements.push_back(element.into());
+    }
+
+    /// Takes the first element.
+    pub fn pop_front(&mut self) -> Option<Box<[u8]>> {
+        let element = self.elements.pop_front()?;
+        self.log.change(DROP_FRONT).number(1);
+        self.bytes -= cost(&element);
+        Some(element)
+    }
+
+    /// Takes the last element.
+    pub fn pop_back(&mut self) -> Option<Box<[u8]>> {
+        let element = self.elements.pop_back()?;
+        self.log.change(DROP_BACK).number(1);
+        self.bytes -= cost(&element);
+        Some(element)
+    }
+
+    /// Drops so many of the first, or all if there are fewer.
+    pub fn drop_front(&mut self, count: usize) {
+        let count = count.min(self.len());
+        if count > 0 {
+            self.log.change(DROP_FRONT).number(count);
+            self.remove_range(0, count);
+        }
+    }
+
+    /// Drops so many of the last, or all if there are fewer.
+    pub fn drop_back(&mut self, count: usize) {
+        let count = count.min(self.len());
+        if count > 0 {
+            self.log.change(DROP_BACK).number(count);
+            self.remove_range(self.len() - count, count);
+        }
+    }
+
+    /// Replaces an element. Tells whether there is one at that place.
+    pub fn set(&mut self, place: usize, element: &[u8]) -> bool {
+        let Some(known) = self.elements.get_mut(place) else {
+            return false;
+        };
+        self.log.change(SET).number(place).bytes(element);
+        self.bytes = self.bytes - known.len() + element.len();
+        *known = element.into();
+        true
+    }
+
+    /// Puts an element at a place, before that which is there; at the end if there are not so many.
+    pub fn insert(&mut self, place: usize, element: &[u8]) {
+        let place = place.min(self.len());
+        self.log.change(INSERT).number(place).bytes(element);
+        self.bytes += cost(element);
+        self.elements.insert(place, element.into());
+    }
+
+    /// Takes the element at a place away.
+    pub fn remove(&mut self, place: usize) -> Option<Box<[u8]>> {
+        let element = self.elements.remove(place)?;
+        self.log.change(REMOVE).number(place);
+        self.bytes -= cost(&element);
+        Some(element)
+    }
+
+    fn remove_range(&mut self, from: usize, count: usize) {
+        for element in self.elements.drain(from..from + count) {
+            self.bytes -= cost(&element);
+        }
+    }
+
+    pub(super) fn log(&self) -> &Log {
+        &self.log
+    }
+
+    pub(super) fn log_mut(&mut self) -> &mut Log {
+        &mut self.log
+    }
+
+    pub(super) fn encode(&self) -> Vec<u8> {
+        let mut log = Log::default();
+        for element in self.iter() {
+            log.change(PUSH_BACK).bytes(element);
+        }
+        log.take()
+    }
+
+    pub(super) fn replay(&mut self, log: &[u8]) -> Result<()> {
+        let mut log = LogReader::new(log);
+        while let Some(what) = log.change() {
+            match what {
+                PUSH_FRONT => self.push_front(log.bytes()?),
+                PUSH_BACK => self.push_back(log.bytes()?),
+                DROP_FRONT => self.drop_front(log.number()?),
+                DROP_BACK => self.drop_back(log.number()?),
+                SET => {
+                    let place = log.number()?;
+                    if !self.set(place, log.bytes()?) {
+                        return Err(damaged());
+                    }
+                }
+                INSERT => {
+                    let place = log.number()?;
+                    self.insert(place, log.bytes()?);
+                }
+                REMOVE => {
+                    self.remove(log.number()?).ok_or_else(damaged)?;
+                }
+                _ => return Err(damaged()),
+            }
+            // What is replayed is not logged again.
+            self.log.clear();
+        }
+        Ok(())
+    }
+}
+
+fn cost(element: &[u8]) -> usize {
+    element.len() + ELEMENT_COST_BYTES
+}
+
+impl PartialEq for List {
+    /// Whether they have the same elements in the same order.
+    fn eq(&self, other: &Self) -> bool {
+        self.elements == other.elements
+    }
+}

@@ -1,0 +1,129 @@
+//! The arguments of a command.
+
+use bytes::Bytes;
+use smallvec::SmallVec;
+use switchboard_hub::keys::Key;
+
+use crate::refusal::Refusal;
+
+/// A command as it was sent: its name is the argument 0.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Args(SmallVec<[Bytes; 5]>);
+
+impl Args {
+    /// Adds one.
+    pub(crate) fn push(&mut self, arg: Bytes) {
+        self.0.push(arg);
+    }
+
+    /// How many there are, the name included.
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// One of them; what is not there is empty.
+    pub(crate) fn at(&self, index: usize) -> &Bytes {
+        static EMPTY: Bytes = Bytes::new();
+        self.0.get(index).unwrap_or(&EMPTY)
+    }
+
+    /// One of them, if it is there.
+    pub(crate) fn get(&self, index: usize) -> Option<&Bytes> {
+        self.0.get(index)
+    }
+
+    /// Those from an index on.
+    pub(crate) fn from(&self, index: usize) -> &[Bytes] {
+        self.0.get(index..).unwrap_or_default()
+    }
+
+    /// Whether an argument is this word, in whatever case.
+    pub(crate) fn is(&self, index: usize, word: &str) -> bool {
+        self.get(index)
+            .is_some_and(|arg| arg.eq_ignore_ascii_case(word.as_bytes()))
+    }
+
+    /// A key.
+    ///
+    /// # Errors
+    /// When it is empty or too long.
+    pub(crate) fn key(&self, index: usize) -> Result<Key, Refusal> {
+        Ok(Key::new(self.at(index).clone())?)
+    }
+
+    /// An integer of 64 bits, written as Redis does: no sign but `-`, no leading zeros, no spaces.
+    ///
+    /// # Errors
+    /// When it is none.
+    pub(crate) fn integer(&self, index: usize) -> Result<i64, Refusal> {
+        parse_integer(self.at(index)).ok_or(Refusal::NOT_AN_INTEGER)
+    }
+
+    /// A number, infinite ones included.
+    ///
+    /// # Errors
+    /// When it is none.
+    pub(crate) fn float(&self, index: usize) -> Result<f64, Refusal> {
+        parse_float(self.at(index)).ok_or(Refusal::NOT_A_FLOAT)
+    }
+}
+
+impl FromIterator<Bytes> for Args {
+    fn from_iter<I: IntoIterator<Item = Bytes>>(args: I) -> Self {
+        Self(args.into_iter().collect())
+    }
+}
+
+/// An integer as Redis reads it (`string2ll`): `-0`, `+1`, `01` and spaces are none.
+pub(crate) fn parse_integer(text: &[u8]) -> Option<i64> {
+    let digits = text.strip_prefix(b"-").unwrap_or(text);
+    match digits {
+        [b'0'] if digits.len() == text.len() => return Some(0),
+        [b'1'..=b'9', ..] => {}
+        _ => return None,
+    }
+    std::str::from_utf8(text).ok()?.parse().ok()
+}
+
+/// A number as Redis reads it: `inf` and `-inf` too, but neither `nan` nor spaces.
+pub(crate) fn parse_float(text: &[u8]) -> Option<f64> {
+    let text = std::str::from_utf8(text).ok()?;
+    let number: f64 = text.parse().ok()?;
+    (!number.is_nan()).then_some(number)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn integers_are_those_of_redis() {
+        for (text, number) in [
+            ("0", Some(0)),
+            ("-1", Some(-1)),
+            ("9223372036854775807", Some(i64::MAX)),
+            ("-9223372036854775808", Some(i64::MIN)),
+            ("9223372036854775808", None),
+            ("-0", None),
+            ("+1", None),
+            ("01", None),
+            (" 1", None),
+            ("1 ", None),
+            ("", None),
+            ("-", None),
+            ("1.0", None),
+        ] {
+            assert_eq!(parse_integer(text.as_bytes()), number, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn numbers_are_those_of_redis() {
+        assert_eq!(parse_float(b"1e3"), Some(1000.0));
+        assert_eq!(parse_float(b"-inf"), Some(f64::NEG_INFINITY));
+        assert_eq!(parse_float(b"+inf"), Some(f64::INFINITY));
+        for text in ["nan", "", " 1", "1 ", "x"] {
+            assert_eq!(parse_float(text.as_bytes()), None, "{text:?}");
+        }
+    }
+}

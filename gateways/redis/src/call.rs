@@ -1,0 +1,97 @@
+//! A command at work on keys.
+
+use smallvec::SmallVec;
+use switchboard_hub::keys::{Cells, Key, Timestamp};
+
+use crate::args::Args;
+use crate::reply::Reply;
+
+/// What a [function on keys](crate::command::KeyFunction) has at hand. Take it apart to use the parts side by side.
+pub(crate) struct Call<'c, 'e> {
+    /// What was asked for.
+    pub(crate) args: &'c Args,
+    /// What the keys have.
+    pub(crate) cells: &'c mut Cells<'e>,
+    /// Where the answer goes: exactly one, unless the function refuses.
+    pub(crate) reply: &'c mut Reply,
+    /// What others hear of.
+    pub(crate) effects: &'c mut Effects,
+}
+
+impl Call<'_, '_> {
+    /// The moment at which it works.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.cells.now()
+    }
+}
+
+/// What others hear of, once a command is done.
+#[derive(Debug, Default)]
+pub(crate) struct Effects {
+    events: SmallVec<[Event; 1]>,
+    fed: SmallVec<[Key; 1]>,
+}
+
+/// What a keyspace notification tells (<https://redis.io/docs/latest/develop/use/keyspace-notifications/>).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Event {
+    /// The class, by which one asks for it.
+    pub(crate) class: Class,
+    /// What happened: `set`, `lpush`.
+    pub(crate) name: &'static str,
+    /// To which key.
+    pub(crate) key: Key,
+}
+
+/// Classes of events, named by their letters in `notify-keyspace-events`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Class {
+    /// `g`
+    Generic,
+    /// `$`
+    String,
+    /// `l`
+    List,
+    /// `s`
+    Set,
+    /// `h`
+    Hash,
+    /// `z`
+    SortedSet,
+    /// `x`
+    Expired,
+    /// `n`
+    New,
+}
+
+impl Effects {
+    /// Tells that something happened to a key.
+    pub(crate) fn event(&mut self, class: Class, name: &'static str, key: &Key) {
+        self.events.push(Event {
+            class,
+            name,
+            key: key.clone(),
+        });
+    }
+
+    /// Tells that a list or a sorted set has got elements that somebody may wait for.
+    pub(crate) fn feed(&mut self, key: &Key) {
+        self.fed.push(key.clone());
+    }
+
+    /// What happened.
+    pub(crate) fn events(&self) -> &[Event] {
+        &self.events
+    }
+
+    /// Which keys were fed.
+    pub(crate) fn fed(&self) -> &[Key] {
+        &self.fed
+    }
+
+    /// Forgets all.
+    pub(crate) fn clear(&mut self) {
+        self.events.clear();
+        self.fed.clear();
+    }
+}

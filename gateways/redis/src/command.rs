@@ -1,0 +1,198 @@
+//! What a command is: a row of the table.
+
+use switchboard_hub::keys::Key;
+
+use crate::args::Args;
+use crate::call::Call;
+use crate::refusal::Refusal;
+
+/// A command, with all that is said about it.
+#[derive(Debug)]
+pub(crate) struct Command {
+    /// Its name, in lower case.
+    pub(crate) name: &'static str,
+    /// How many arguments it takes, its name included; at least so many if negative.
+    pub(crate) arity: i32,
+    /// What holds for it.
+    pub(crate) flags: &'static [Flag],
+    /// Which of its arguments are keys.
+    pub(crate) keys: Keys,
+    /// The version of Redis that brought it; empty for those that Redis has not.
+    pub(crate) since: &'static str,
+    /// What it does, in a few words.
+    pub(crate) summary: &'static str,
+    /// What it costs, like `O(1)`.
+    pub(crate) complexity: &'static str,
+    /// Its arguments, as the manual writes them: `key value [NX | XX] [EX seconds]`.
+    pub(crate) syntax: &'static str,
+    /// How it stands to that of Redis.
+    pub(crate) support: Support,
+    /// What does it.
+    pub(crate) run: Run,
+}
+
+/// What holds for a command. The names are those that `COMMAND INFO` shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Flag {
+    /// It may change keys.
+    Write,
+    /// It only looks at keys.
+    ReadOnly,
+    /// It may make them larger.
+    DenyOom,
+    /// It is for those who run the server.
+    Admin,
+    /// It has to do with messages.
+    PubSub,
+    /// It cannot stand in a script.
+    NoScript,
+    /// It may wait.
+    Blocking,
+    /// It takes about the same time, whatever there is.
+    Fast,
+    /// It can be used before logging in.
+    NoAuth,
+    /// It cannot stand in `MULTI`.
+    NoMulti,
+    /// It may fill a list or a sorted set that somebody waits for.
+    Feeds,
+}
+
+/// How a command stands to that of Redis.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Support {
+    /// It is the same.
+    Full,
+    /// It differs: so.
+    Differs(&'static str),
+    /// It is ours, or of Memento and Orestes.
+    Own,
+}
+
+/// Which arguments are keys.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Keys {
+    /// None.
+    None,
+    /// From one argument to another (counted from the end if negative: -1 is the last), every so many.
+    Range {
+        /// The first.
+        first: usize,
+        /// The last.
+        last: i32,
+        /// From one to the next.
+        step: usize,
+    },
+    /// As many as an argument says, right after it; and one before, if there is one.
+    Numbered {
+        /// The argument that says how many.
+        count: usize,
+        /// One that stands alone: where the result goes.
+        target: Option<usize>,
+    },
+}
+
+impl Keys {
+    /// One key, the first argument.
+    pub(crate) const FIRST: Self = Self::Range {
+        first: 1,
+        last: 1,
+        step: 1,
+    };
+    /// Two keys, the first arguments.
+    pub(crate) const FIRST_TWO: Self = Self::Range {
+        first: 1,
+        last: 2,
+        step: 1,
+    };
+    /// All arguments.
+    pub(crate) const ALL: Self = Self::Range {
+        first: 1,
+        last: -1,
+        step: 1,
+    };
+
+    /// Which arguments are keys.
+    ///
+    /// # Errors
+    /// When the number of keys is none, or greater than what follows.
+    pub(crate) fn indices(self, args: &Args) -> Result<Vec<usize>, Refusal> {
+        match self {
+            Self::None => Ok(Vec::new()),
+            Self::Range { first, last, step } => {
+                let len = i64::try_from(args.len()).unwrap_or(i64::MAX);
+                let last = if last < 0 {
+                    len + i64::from(last)
+                } else {
+                    i64::from(last)
+                };
+                let last = usize::try_from(last)
+                    .unwrap_or(0)
+                    .min(args.len().saturating_sub(1));
+                Ok((first..=last).step_by(step.max(1)).collect())
+            }
+            Self::Numbered { count, target } => {
+                let number = args.integer(count)?;
+                let number = usize::try_from(number)
+                    .ok()
+                    .filter(|number| *number > 0)
+                    .ok_or(Refusal::new("ERR numkeys should be greater than 0"))?;
+                if number > args.len().saturating_sub(count + 1) {
+                    return Err(Refusal::SYNTAX);
+                }
+                let counted = count + 1..count + 1 + number;
+                Ok(target.into_iter().chain(counted).collect())
+            }
+        }
+    }
+
+    /// The keys among the arguments.
+    ///
+    /// # Errors
+    /// As [`Self::indices`]; when one is no legal key.
+    pub(crate) fn of(self, args: &Args) -> Result<Vec<Key>, Refusal> {
+        if let Self::Range { first, last: 1, .. } = self {
+            return Ok(vec![args.key(first)?]);
+        }
+        self.indices(args)?
+            .into_iter()
+            .map(|index| args.key(index))
+            .collect()
+    }
+}
+
+/// Does a command on keys: looks at them, changes them, answers. It may be run several times for one answer.
+pub(crate) type KeyFunction = fn(&mut Call<'_, '_>) -> Result<(), Refusal>;
+
+/// What does a command.
+#[derive(Clone, Copy)]
+pub(crate) enum Run {
+    /// A function on the keys that it names; it can stand in `MULTI` and in scripts.
+    Keys(KeyFunction),
+    /// A function on keys that waits until it has something: it answers nothing as long as there is nothing (and
+    /// outside of `MULTI` and scripts is tried again then).
+    Blocking(KeyFunction),
+    /// One of several, by the next argument; their names are `command|subcommand`.
+    Container(&'static [Command]),
+}
+
+impl std::fmt::Debug for Run {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Keys(_) => "Keys",
+            Self::Blocking(_) => "Blocking",
+            Self::Container(_) => "Container",
+        })
+    }
+}
+
+/// Commands that belong together.
+#[derive(Debug)]
+pub(crate) struct Group {
+    /// As `COMMAND DOCS` names it.
+    pub(crate) name: &'static str,
+    /// As a heading.
+    pub(crate) title: &'static str,
+    /// Its commands.
+    pub(crate) commands: &'static [Command],
+}

@@ -1,0 +1,39 @@
+//! The Redis door: every Redis client is a party at the hub.
+//!
+//! ```text
+//! net: Connection ─► RedisGateway ─► Conversation ─┬─ a command on keys  ─► Session::keys().edit   (in one step)
+//!   bytes ─► Request (RESP or inline) ─► Args      ├─ PUBLISH, SUBSCRIBE ─► Session::publish, subscribe
+//!   Reply (RESP2 or RESP3) ─► bytes                └─ CALL               ─► Session::call
+//! ```
+//!
+//! | in Redis | at the hub |
+//! | --- | --- |
+//! | database 0, database N | bucket `default`, bucket `dbN` |
+//! | key; string, hash, list, set, sorted set | key; plain value, [structures](switchboard_hub::keys::structures) |
+//! | channel | topic |
+//!
+//! A [command](command::Command) is a row of a table: its name, arity, flags, keys, documentation, and the function
+//! that does it. Dispatch, `COMMAND`, `COMMAND DOCS` and `docs/redis.md` come from there. Most commands are
+//! [functions on keys](command::KeyFunction): they can stand alone, in `MULTI` and in a script alike.
+//!
+//! | module | what it is |
+//! | --- | --- |
+//! | `command`, `table` | what a command is; all of them |
+//! | `commands` | a file for each group |
+//! | `args`, `reply`, `refusal`, `call` | what a command works with |
+//! | `edit` | commands on their way through the engine |
+
+// Until all groups stand.
+#![allow(dead_code)]
+
+mod args;
+mod call;
+mod command;
+mod commands;
+mod edit;
+mod options;
+mod refusal;
+mod reply;
+mod table;
+
+pub use options::RedisOptions;
