@@ -35,5 +35,7 @@ mod options;
 mod refusal;
 mod reply;
 mod table;
+#[cfg(test)]
+mod testing;
 
 pub use options::RedisOptions;
