@@ -12,6 +12,8 @@ const DROP_BACK: u8 = 4;
 const SET: u8 = 5;
 const INSERT: u8 = 6;
 const REMOVE: u8 = 7;
+const REMOVE_EQUAL_FIRST: u8 = 8;
+const REMOVE_EQUAL_LAST: u8 = 9;
 
 /// What an element costs beside its bytes.
 const ELEMENT_COST_BYTES: usize = 32;
@@ -135,6 +137,40 @@ impl List {
         Some(element)
     }
 
+    /// Takes away the elements that are equal to this one: so many of the first of them. Tells how many there were.
+    pub fn remove_equal_first(&mut self, element: &[u8], count_max: usize) -> usize {
+        let mut removed = 0;
+        self.elements.retain(|known| {
+            let goes = removed < count_max && **known == *element;
+            removed += usize::from(goes);
+            !goes
+        });
+        self.removed_equal(REMOVE_EQUAL_FIRST, element, count_max, removed)
+    }
+
+    /// Takes away the elements that are equal to this one: so many of the last of them. Tells how many there were.
+    pub fn remove_equal_last(&mut self, element: &[u8], count_max: usize) -> usize {
+        let equal = self.iter().filter(|known| *known == element).count();
+        let mut staying = equal.saturating_sub(count_max);
+        let before = self.len();
+        self.elements.retain(|known| {
+            let is_equal = **known == *element;
+            let stays = !is_equal || staying > 0;
+            staying -= usize::from(is_equal && stays);
+            stays
+        });
+        let removed = before - self.len();
+        self.removed_equal(REMOVE_EQUAL_LAST, element, count_max, removed)
+    }
+
+    fn removed_equal(&mut self, what: u8, element: &[u8], count_max: usize, removed: usize) -> usize {
+        if removed > 0 {
+            self.log.change(what).bytes(element).number(count_max);
+            self.bytes -= removed * cost(element);
+        }
+        removed
+    }
+
     fn remove_range(&mut self, from: usize, count: usize) {
         for element in self.elements.drain(from..from + count) {
             self.bytes -= cost(&element);
@@ -178,6 +214,14 @@ impl List {
                 REMOVE => {
                     self.remove(log.number()?).ok_or_else(damaged)?;
                 }
+                REMOVE_EQUAL_FIRST => {
+                    let element = log.bytes()?;
+                    self.remove_equal_first(element, log.number()?);
+                }
+                REMOVE_EQUAL_LAST => {
+                    let element = log.bytes()?;
+                    self.remove_equal_last(element, log.number()?);
+                }
                 _ => return Err(damaged()),
             }
             // What is replayed is not logged again.
@@ -195,5 +239,40 @@ impl PartialEq for List {
     /// Whether they have the same elements in the same order.
     fn eq(&self, other: &Self) -> bool {
         self.elements == other.elements
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn list(elements: &[u8]) -> List {
+        let mut list = List::default();
+        elements.iter().for_each(|element| list.push_back(&[*element]));
+        list
+    }
+
+    #[test]
+    fn equal_elements_go_from_either_end() {
+        type Remove = fn(&mut List) -> usize;
+        let cases: [(Remove, usize, &[u8]); 6] = [
+            (|list| list.remove_equal_first(b"a", 2), 2, b"bca"),
+            (|list| list.remove_equal_last(b"a", 2), 2, b"abc"),
+            (|list| list.remove_equal_first(b"a", usize::MAX), 3, b"bc"),
+            (|list| list.remove_equal_last(b"a", usize::MAX), 3, b"bc"),
+            (|list| list.remove_equal_first(b"a", 0), 0, b"abaca"),
+            (|list| list.remove_equal_last(b"x", 1), 0, b"abaca"),
+        ];
+        for (remove, count, left) in cases {
+            let mut changed = list(b"abaca");
+            changed.log_mut().take();
+            assert_eq!(remove(&mut changed), count);
+            assert_eq!(changed, list(left));
+            assert_eq!(changed.bytes(), list(left).bytes());
+            assert_eq!(changed.log().is_empty(), count == 0);
+            let mut replayed = list(b"abaca");
+            replayed.replay(&changed.log_mut().take()).unwrap();
+            assert_eq!(replayed, changed);
+        }
     }
 }
