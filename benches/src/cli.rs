@@ -10,8 +10,8 @@ use crate::address::{Address, Listener};
 use crate::load::{Cell, Round};
 use crate::process::{announce, end_with_parent};
 use crate::{
-    broker, callers, cluster, contender, echo, events, http, idle, keys, oneway, pubsub, queues, versions,
-    web, websocket,
+    broker, callers, cluster, contender, echo, events, http, idle, keys, oneway, pubsub, queues, redis,
+    versions, web, websocket,
 };
 
 /// Compares Switchboard with the peers a user would pick instead, and prints Markdown tables.
@@ -42,6 +42,8 @@ enum Command {
     Keys(keys::Options),
     /// Jobs: push, reserve, ack.
     Queues(queues::Options),
+    /// Commands by the Redis door.
+    Redis(redis::Options),
     /// Messages through a daemon.
     Pubsub(pubsub::Options),
     /// Calls and messages through two daemons at one NATS cluster.
@@ -127,6 +129,11 @@ enum Drive {
         #[command(flatten)]
         place: queues::Place,
     },
+    Redis {
+        contender: redis::Name,
+        #[command(flatten)]
+        cell: redis::Cell,
+    },
     Pubsub {
         broker: broker::Name,
         #[command(flatten)]
@@ -145,6 +152,7 @@ impl Drive {
             Self::Keys { contender, cell } => keys::load(contender, cell),
             Self::Always { contender, cell } => contender.open(&cell),
             Self::Queues { contender, place } => contender.load(&place).await,
+            Self::Redis { contender, cell } => contender.load(&cell).await,
             Self::Pubsub { broker, place } => place.open(broker).await,
         }
     }
@@ -163,6 +171,7 @@ impl Cli {
             Command::Idle(options) => print!("{}", idle::run(&options).await?),
             Command::Keys(options) => print!("{}", keys::run(&options).await?),
             Command::Queues(options) => print!("{}", queues::run(&options).await?),
+            Command::Redis(options) => print!("{}", redis::run(&options).await?),
             Command::Pubsub(options) => print!("{}", pubsub::run(&options).await?),
             Command::Cluster(options) => print!("{}", cluster::run(&options).await?),
             Command::Versions => println!("{}", versions::line()),

@@ -21,6 +21,7 @@ mod oneway;
 mod process;
 mod pubsub;
 mod queues;
+mod redis;
 mod suite;
 mod table;
 mod versions;

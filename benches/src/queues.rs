@@ -21,7 +21,7 @@ use crate::process::Process;
 use crate::suite::{Rounds, Running, Side, compare};
 use crate::table::Report;
 
-pub use redis::binary as redis_binary;
+pub use redis::{binary as redis_binary, start as start_redis};
 pub use switchboard::serve_queue;
 
 /// What can be compared.
