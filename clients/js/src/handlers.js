@@ -17,7 +17,14 @@
  * @property {number | null} deadline when the caller stops waiting, as `Date.now()` has it
  * @property {string} op the operation
  *
- * @typedef {{ account?: string, door?: string, address?: string }} Caller
+ * @typedef {object} Caller what the hub says of a call
+ * @property {string} [account]
+ * @property {string} [door] that it came in by: `gotalk`, `http`, …
+ * @property {string} [address]
+ * @property {string} operation
+ * @property {boolean} stream whether the caller streams its body
+ * @property {number} [deadline_ms] how long the caller still waited when the call was handed on; absent if for ever
+ * @property {string} [content_type] what a caller over HTTP says that its body is
  */
 
 /**

@@ -134,9 +134,12 @@ export const createHub = (sock) => {
      * Answers operations for everybody at the hub.
      * @param {string | string[] | Record<string, import('./handlers.js').RequestHandler>} ops names, whose handlers are
      *   registered elsewhere; or handlers by name, which answer by what they return. At most 1,024
-     * @param {{ caller?: boolean }} [options] `caller`: whether handlers are told who calls, and until when
+     * @param {{ caller?: boolean, safe?: boolean, resultType?: string }} [options] `caller`: whether handlers are told
+     *   who calls, and until when; `safe`: calls change nothing, so that GET over HTTP may make them; `resultType`: what
+     *   the results are, as a media type, for those who call over HTTP
+     * @returns {Promise<void>}
      */
-    serve(ops, { caller } = {}) {
+    serve(ops, { caller, safe, resultType } = {}) {
       const names = namesOf(ops);
       for (const name of names) {
         const handler = Object.hasOwn(Object(ops), name) && /** @type {any} */ (ops)[name];
@@ -144,7 +147,7 @@ export const createHub = (sock) => {
         // The first requests may come right behind the answer.
         sock._described[caller ? 'add' : 'delete'](name);
       }
-      return want({ op: 'hub.serve', names, more: { caller } });
+      return want({ op: 'hub.serve', names, more: { caller, safe, result_type: resultType } });
     },
 
     /** @param {string | string[]} ops takes no more calls of these */

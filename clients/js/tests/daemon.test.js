@@ -131,6 +131,25 @@ test('the real daemon', { skip: !existsSync(BINARY) && `${BINARY} is not built`,
     assert.equal(await seen, true);
   });
 
+  await t.test('what is said of an operation and of a body is known at both ends of HTTP', { timeout: TIMEOUT_MS }, async () => {
+    const responder = await connect('ws');
+    responder.handlers.handleBufferRequest('js.typed', (bytes, result) => result(`${result.from.content_type} ${bytes.length}`));
+    await responder.hub.serve('js.typed', { caller: true, safe: true, resultType: 'text/plain; charset=utf-8' });
+    await responder.hub.serve({ 'js.plain': async (value) => value });
+    const call = (op, init) => fetch(`${state.current.http}/call/${op}`, init);
+    const said = async (answer) => [answer.status, answer.headers.get('content-type'), await answer.text()];
+    const typed = { method: 'POST', body: new Uint8Array(3), headers: { 'content-type': 'image/png' } };
+    assert.deepEqual(await said(await call('js.typed', typed)), [200, 'text/plain; charset=utf-8', 'image/png 3']);
+    const untyped = { method: 'POST', body: new Uint8Array(3) };
+    assert.deepEqual(await said(await call('js.typed', untyped)), [200, 'text/plain; charset=utf-8', 'undefined 3']);
+    assert.deepEqual(await said(await call('js.typed?arg=hello')), [200, 'text/plain; charset=utf-8', 'undefined 5']);
+    assert.equal((await call('js.plain?arg=1')).status, 405);
+    const { ops } = await responder.request('hub.ops', {});
+    const shown = ops.filter(({ op }) => /^js\.(typed|plain)$/.test(op)).map(({ op, safe, result_type: type }) => [op, safe, type]);
+    assert.deepEqual(shown, [['js.plain', false, undefined], ['js.typed', true, 'text/plain; charset=utf-8']]);
+    await assert.rejects(responder.hub.serve('js.wrong', { resultType: 'no type' }), /media type/);
+  });
+
   await t.test('the daemon is killed and comes back: so do those who serve and subscribe', { timeout: 2 * TIMEOUT_MS }, async () => {
     const got = [];
     const socks = [];

@@ -33,6 +33,8 @@ test('each helper says what the hub reads', async (t) => {
   assert.deepEqual(await told(hub.whoami(), who), [['hub.whoami', {}], who]);
   assert.deepEqual((await told(hub.serve('greet')))[0], ['hub.serve', { ops: ['greet'] }]);
   assert.deepEqual((await told(hub.serve(['push', 'length'], { caller: true })))[0], ['hub.serve', { ops: ['push', 'length'], caller: true }]);
+  const declared = { safe: true, resultType: 'text/plain' };
+  assert.deepEqual((await told(hub.serve('greet', declared)))[0], ['hub.serve', { ops: ['greet'], safe: true, result_type: 'text/plain' }]);
   assert.equal(sock.handlers.findRequestHandler('push'), undefined);
   assert.deepEqual((await told(hub.unserve('greet')))[0], ['hub.unserve', { ops: ['greet'] }]);
   assert.deepEqual((await told(hub.subscribe('home/#')))[0], ['hub.subscribe', { topics: ['home/#'] }]);
@@ -142,7 +144,7 @@ test('what was wished for is asked for again when the connection comes back, bef
   const wishes = Promise.all([
     sock.hub.login({ account: 'a', token: 't' }),
     sock.hub.serve({ one: () => 1 }),
-    sock.hub.serve('two', { caller: true }),
+    sock.hub.serve('two', { caller: true, safe: false, resultType: 'image/png' }),
     sock.hub.subscribe('a/#', (message) => seen.push(message.topic)),
     sock.hub.subscribe(['b', 'c'], null, { policy: 'latest' }),
   ]);
@@ -164,7 +166,7 @@ test('what was wished for is asked for again when the connection comes back, bef
   for (let count = 0; count < 4; count++) again.push(await grant(peer));
   assert.deepEqual(again, [
     ['hub.serve', { ops: ['one'] }],
-    ['hub.serve', { ops: ['two'], caller: true }],
+    ['hub.serve', { ops: ['two'], caller: true, safe: false, result_type: 'image/png' }],
     ['hub.subscribe', { topics: ['a/#'] }],
     ['hub.subscribe', { topics: ['c'], policy: 'latest' }],
   ]);
