@@ -72,6 +72,7 @@ that run end within ten seconds, and take no more calls; a second one kills them
 Examples:
   switchboard handle upper -- tr a-z A-Z
   switchboard handle thumbnail --jobs 2 --timeout 30s -- convert - -resize 200x200 jpg:-
+  switchboard handle logo --safe --result-type image/png -- cat logo.png
   switchboard handle follow --stream -- sh -c 'read file; tail -f \"$file\"'";
 
 /// `switchboard handle`
@@ -96,6 +97,14 @@ pub struct HandleArgs {
     /// Always answer with a single result, once the program has ended
     #[arg(long)]
     pub single: bool,
+    /// Calls change nothing: so GET over HTTP may make them
+    ///
+    /// Where several serve the operation it is safe only if all say so.
+    #[arg(long)]
+    pub safe: bool,
+    /// What the results are, as a media type, for callers over HTTP
+    #[arg(long, value_name = "TYPE")]
+    pub result_type: Option<String>,
 }
 
 impl HandleArgs {

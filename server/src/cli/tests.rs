@@ -228,6 +228,17 @@ fn handle_keeps_the_programs_own_options() {
     assert_eq!(handle.command, ["tr", "-d", "--jobs", "x"]);
     assert_eq!(handle.jobs().get(), 3);
     assert!(handle.single && !handle.stream);
+    assert_eq!((handle.safe, handle.result_type), (false, None));
+    let Ok(Command::Hub(HubCommand::Handle(handle))) =
+        parse("handle logo --safe --result-type image/png -- cat --safe")
+    else {
+        panic!("it parses");
+    };
+    assert_eq!(handle.command, ["cat", "--safe"]);
+    assert_eq!(
+        (handle.safe, handle.result_type.as_deref()),
+        (true, Some("image/png"))
+    );
     assert_eq!(refused("handle upper"), ErrorKind::MissingRequiredArgument);
     assert_eq!(refused("handle upper tr a b"), ErrorKind::UnknownArgument);
     assert_eq!(refused("handle upper --jobs 0 -- tr"), ErrorKind::ValueValidation);

@@ -7,7 +7,7 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use switchboard_peer::{
-    Body, Context, ErrorKind, Fault, Handlers, KeepAlive, PartReceiver, Presence, Replier,
+    Body, Context, Declared, ErrorKind, Fault, Handlers, KeepAlive, PartReceiver, Presence, Replier,
 };
 use tokio::{
     sync::{Semaphore, mpsc},
@@ -49,7 +49,7 @@ pub(super) async fn handle(args: HandleArgs, mut client: Client) -> anyhow::Resu
         async move { handler.respond(context, body, reply).await }
     });
     let presence = Presence {
-        operations: vec![args.operation.clone()],
+        declared: vec![declared(&args)],
         callers: true,
         ..Presence::default()
     };
@@ -62,6 +62,15 @@ pub(super) async fn handle(args: HandleArgs, mut client: Client) -> anyhow::Resu
             tracing::info!(%signal, "finishing what runs");
             finish(&link, &mut signals).await
         }
+    }
+}
+
+/// What the hub is told of the operation.
+fn declared(args: &HandleArgs) -> Declared {
+    Declared {
+        operation: args.operation.clone(),
+        safe: args.safe,
+        result_type: args.result_type.clone(),
     }
 }
 

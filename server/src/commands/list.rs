@@ -20,13 +20,22 @@ pub(super) async fn ops(args: ListArgs, client: Client) -> anyhow::Result<()> {
     let operations = client
         .visit(async |peer| Ok(peer.at_hub().ops().await.map_err(Failure::from)?))
         .await?;
-    let header = ["OPERATION", "RESPONDERS", "CALLS", "IN FLIGHT"];
+    let header = [
+        "OPERATION",
+        "RESPONDERS",
+        "CALLS",
+        "IN FLIGHT",
+        "SAFE",
+        "RESULT TYPE",
+    ];
     show(&args, &operations, header, operation_json, |operation| {
         [
             plain(&operation.operation).into_owned(),
             operation.responders.to_string(),
             operation.calls.to_string(),
             operation.in_flight.to_string(),
+            if operation.safe { "yes" } else { "no" }.to_owned(),
+            plain(operation.result_type.as_deref().unwrap_or("-")).into_owned(),
         ]
     })
 }
@@ -61,6 +70,8 @@ pub(super) async fn sessions(args: ListArgs, client: Client) -> anyhow::Result<(
 fn operation_json(operation: &HubOperation) -> Value {
     json!({
         "op": operation.operation,
+        "safe": operation.safe,
+        "result_type": operation.result_type,
         "responders": operation.responders,
         "calls": operation.calls,
         "in_flight": operation.in_flight,

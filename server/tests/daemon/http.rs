@@ -79,6 +79,20 @@ async fn curl_calls_what_a_program_serves() {
 }
 
 #[tokio::test]
+async fn a_browser_is_told_what_a_programs_results_are() {
+    let (daemon, door) = start(&[]).await;
+    let arguments = ["page", "--safe", "--result-type", "text/html; charset=utf-8"];
+    let _page = daemon.handle(&[&arguments[..], &["--", "cat"]].concat()).await;
+    let url = format!("{door}/call/page?arg=hello");
+    let answer = fetch(&daemon, &["-i", &url]).await;
+    assert_eq!(header(&answer, "content-type"), Some("text/html; charset=utf-8"));
+    assert!(answer.text().ends_with("hello"), "{answer:?}");
+
+    let wrong = ["handle", "wrong", "--result-type", "no type", "--", "cat"];
+    daemon.run(&wrong).await.fails(1, &["media type", "no type"]);
+}
+
+#[tokio::test]
 async fn what_is_published_at_one_door_is_seen_at_the_other() {
     let (daemon, door) = start(&[]).await;
     daemon

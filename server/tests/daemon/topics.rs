@@ -121,34 +121,42 @@ async fn a_reader_who_leaves_ends_a_subscriber_quietly() {
 async fn what_the_hub_knows_is_listed() {
     let daemon = Daemon::start().await;
     let _upper = daemon.handle(&["upper", "--", "cat"]).await;
+    let _safe = daemon
+        .handle(&["safe", "--safe", "--result-type", "text/plain", "--", "cat"])
+        .await;
     let _subscriber = daemon.subscribe(&["a", "b"]).await;
     daemon.run(&["call", "upper", "x"]).await.is(0, "x");
 
     let ops = daemon.run(&["ops"]).await;
-    let row = ops
-        .text()
-        .lines()
-        .find(|line| line.starts_with("upper "))
-        .expect("it is listed");
-    assert_eq!(
-        row.split_whitespace().collect::<Vec<_>>(),
-        ["upper", "1", "1", "0"]
-    );
+    let row = |name: &str| -> Vec<&str> {
+        let mut rows = ops.text().lines().map(|line| line.split_whitespace().collect());
+        rows.find(|row: &Vec<_>| row.first() == Some(&name))
+            .expect("it is listed")
+    };
+    assert_eq!(row("upper"), ["upper", "1", "1", "0", "no", "-"]);
+    assert_eq!(row("safe"), ["safe", "1", "0", "0", "yes", "text/plain"]);
     let json: serde_json::Value =
         serde_json::from_str(daemon.run(&["ops", "--json"]).await.text()).expect("JSON");
-    let listed = json
-        .as_array()
-        .expect("a list")
-        .iter()
-        .find(|entry| entry["op"] == "upper");
-    assert_eq!(listed.expect("it is listed")["calls"], 1);
+    let listed = |name: &str| -> &serde_json::Value {
+        let mut all = json.as_array().expect("a list").iter();
+        all.find(|entry| entry["op"] == name).expect("it is listed")
+    };
+    assert_eq!(listed("upper")["calls"], 1);
+    assert_eq!(listed("upper")["safe"], false);
+    assert!(listed("upper")["result_type"].is_null());
+    assert_eq!(listed("safe")["safe"], true);
+    assert_eq!(listed("safe")["result_type"], "text/plain");
 
     let sessions = daemon.run(&["sessions"]).await;
     assert!(sessions.text().starts_with("ID"), "{sessions:?}");
     let json = daemon.run(&["sessions", "--json"]).await;
     let json: serde_json::Value = serde_json::from_str(json.text()).expect("JSON");
     let sessions = json.as_array().expect("a list");
-    assert_eq!(sessions.len(), 3, "handler, subscriber, and who asks: {json}");
+    assert_eq!(
+        sessions.len(),
+        4,
+        "two handlers, a subscriber, and who asks: {json}"
+    );
     assert!(
         sessions
             .iter()
