@@ -1,3 +1,4 @@
 //! The commands, a file for each group.
 
+pub(crate) mod expiry;
 pub(crate) mod strings;

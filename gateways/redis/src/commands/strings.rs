@@ -1,53 +1,64 @@
 //! Strings: plain values.
 
-use crate::call::{Call, Class};
-use crate::command::{Command, Flag, Group, Keys, Run, Support};
+use bytes::Bytes;
+use switchboard_hub::keys::VALUE_BYTES_MAX;
+
+use crate::command::Group;
 use crate::refusal::Refusal;
+
+mod get;
+mod lcs;
+mod many;
+mod numbers;
+mod ranges;
+mod set;
 
 /// See the module.
 pub(crate) static GROUP: Group = Group {
     name: "string",
     title: "Strings",
     commands: &[
-        Command {
-            name: "get",
-            arity: 2,
-            flags: &[Flag::ReadOnly, Flag::Fast],
-            keys: Keys::FIRST,
-            since: "1.0.0",
-            summary: "Tells the value of a key.",
-            complexity: "O(1)",
-            syntax: "key",
-            support: Support::Full,
-            run: Run::Keys(get),
-        },
-        Command {
-            name: "getdel",
-            arity: 2,
-            flags: &[Flag::Write, Flag::Fast],
-            keys: Keys::FIRST,
-            since: "6.2.0",
-            summary: "Tells the value of a key, and deletes it.",
-            complexity: "O(1)",
-            syntax: "key",
-            support: Support::Full,
-            run: Run::Keys(getdel),
-        },
+        ranges::APPEND,
+        numbers::DECR,
+        numbers::DECRBY,
+        get::GET,
+        get::GETDEL,
+        get::GETEX,
+        ranges::GETRANGE,
+        set::GETSET,
+        numbers::INCR,
+        numbers::INCRBY,
+        numbers::INCRBYFLOAT,
+        lcs::LCS,
+        many::MGET,
+        many::MSET,
+        many::MSETNX,
+        set::PSETEX,
+        set::SET,
+        set::SETEX,
+        set::SETNX,
+        ranges::SETRANGE,
+        ranges::STRLEN,
+        ranges::SUBSTR,
     ],
 };
 
-fn get(call: &mut Call<'_, '_>) -> Result<(), Refusal> {
-    let cell = call.cells.cell(&call.args.key(1)?)?;
-    call.reply.bulk_or_null(cell.plain()?);
-    Ok(())
-}
-
-fn getdel(call: &mut Call<'_, '_>) -> Result<(), Refusal> {
-    let key = call.args.key(1)?;
-    let cell = call.cells.cell(&key)?;
-    call.reply.bulk_or_null(cell.plain()?);
-    if cell.remove() {
-        call.effects.event(Class::Generic, "del", &key);
+/// # Errors
+/// When a value of so many bytes would be too large.
+pub(crate) fn check_length(bytes: usize) -> Result<(), Refusal> {
+    if bytes > VALUE_BYTES_MAX {
+        return Err(Refusal::new(
+            "ERR string exceeds maximum allowed size (proto-max-bulk-len)",
+        ));
     }
     Ok(())
 }
+
+/// An argument as a value. The request's buffer is shared, unless that would keep far more than the value.
+fn value(arg: &Bytes) -> Result<Bytes, Refusal> {
+    check_length(arg.len())?;
+    Ok(arg.clone())
+}
+
+#[cfg(test)]
+mod tests;

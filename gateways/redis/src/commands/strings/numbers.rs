@@ -1,0 +1,143 @@
+//! Counting: INCR, DECR, INCRBY, DECRBY, INCRBYFLOAT.
+
+use bytes::Bytes;
+
+use crate::args::{parse_float, parse_integer};
+use crate::call::{Call, Class};
+use crate::command::{Command, Flag, Keys, Run, Support};
+use crate::refusal::Refusal;
+
+const COUNTS: &[Flag] = &[Flag::Write, Flag::DenyOom, Flag::Fast];
+
+pub(super) const INCR: Command = Command {
+    name: "incr",
+    arity: 2,
+    flags: COUNTS,
+    keys: Keys::FIRST,
+    since: "1.0.0",
+    summary: "Adds 1 to an integer.",
+    complexity: "O(1)",
+    syntax: "key",
+    support: Support::Full,
+    run: Run::Keys(|call| add(call, 1)),
+};
+
+pub(super) const DECR: Command = Command {
+    name: "decr",
+    arity: 2,
+    flags: COUNTS,
+    keys: Keys::FIRST,
+    since: "1.0.0",
+    summary: "Takes 1 from an integer.",
+    complexity: "O(1)",
+    syntax: "key",
+    support: Support::Full,
+    run: Run::Keys(|call| add(call, -1)),
+};
+
+pub(super) const INCRBY: Command = Command {
+    name: "incrby",
+    arity: 3,
+    flags: COUNTS,
+    keys: Keys::FIRST,
+    since: "1.0.0",
+    summary: "Adds an integer to another one.",
+    complexity: "O(1)",
+    syntax: "key increment",
+    support: Support::Full,
+    run: Run::Keys(|call| {
+        let by = call.args.integer(2)?;
+        add(call, by)
+    }),
+};
+
+pub(super) const DECRBY: Command = Command {
+    name: "decrby",
+    arity: 3,
+    flags: COUNTS,
+    keys: Keys::FIRST,
+    since: "1.0.0",
+    summary: "Takes an integer from another one.",
+    complexity: "O(1)",
+    syntax: "key decrement",
+    support: Support::Full,
+    run: Run::Keys(|call| {
+        let by = call.args.integer(2)?;
+        subtract(call, by)
+    }),
+};
+
+pub(super) const INCRBYFLOAT: Command = Command {
+    name: "incrbyfloat",
+    arity: 3,
+    flags: COUNTS,
+    keys: Keys::FIRST,
+    since: "2.6.0",
+    summary: "Adds to a number with a fraction.",
+    complexity: "O(1)",
+    syntax: "key increment",
+    support: Support::Differs(
+        "numbers have 64 bits, not 80, and are written shortest so that they read back the same: 0.1 and 0.2 are \
+         0.30000000000000004",
+    ),
+    run: Run::Keys(|call| {
+        let by = call.args.at(2).clone();
+        add_float(call, |_| parse_float(&by))
+    }),
+};
+
+/// Adds to the integer of the first key.
+///
+/// # Errors
+/// When it is none, or the sum would be too great.
+pub(crate) fn add(call: &mut Call<'_, '_>, by: i64) -> Result<(), Refusal> {
+    let key = call.args.key(1)?;
+    let cell = call.cells.cell(&key)?;
+    let before = match cell.plain()? {
+        Some(text) => parse_integer(text).ok_or(Refusal::NOT_AN_INTEGER)?,
+        None => 0,
+    };
+    let sum = before
+        .checked_add(by)
+        .ok_or(Refusal::new("ERR increment or decrement would overflow"))?;
+    let mut digits = itoa::Buffer::new();
+    cell.put(Bytes::copy_from_slice(digits.format(sum).as_bytes()));
+    call.effects.event(Class::String, "incrby", &key);
+    call.reply.integer(sum);
+    Ok(())
+}
+
+/// As [`add`].
+pub(crate) fn subtract(call: &mut Call<'_, '_>, by: i64) -> Result<(), Refusal> {
+    let by = by
+        .checked_neg()
+        .ok_or(Refusal::new("ERR decrement would overflow"))?;
+    add(call, by)
+}
+
+/// Adds to the number of the first key.
+///
+/// # Errors
+/// When that or the other is none, or the sum is infinite.
+pub(crate) fn add_float(
+    call: &mut Call<'_, '_>,
+    by: impl FnOnce(&Call<'_, '_>) -> Option<f64>,
+) -> Result<(), Refusal> {
+    let by = by(call);
+    let key = call.args.key(1)?;
+    let cell = call.cells.cell(&key)?;
+    let before = match cell.plain()? {
+        Some(text) => parse_float(text).ok_or(Refusal::NOT_A_FLOAT)?,
+        None => 0.0,
+    };
+    // A zero has no sign.
+    let sum = before + by.ok_or(Refusal::NOT_A_FLOAT)? + 0.0;
+    if !sum.is_finite() {
+        return Err(Refusal::new("ERR increment would produce NaN or Infinity"));
+    }
+    let text = sum.to_string();
+    call.reply.bulk(text.as_bytes());
+    cell.put(text);
+    call.effects.event(Class::String, "incrbyfloat", &key);
+    Ok(())
+}
