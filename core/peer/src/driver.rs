@@ -56,6 +56,10 @@ pub(crate) struct Driver<T> {
     pause: Option<Pause>,
     phase: Phase,
     linger: Linger,
+    /// A last look before rest.
+    rest: Linger,
+    /// Whether several messages came at once since the last rest.
+    is_crowded: bool,
 }
 
 /// Why nothing is read for now.
@@ -108,6 +112,8 @@ impl<T: Transport> Driver<T> {
             pause: None,
             phase: Phase::Running,
             linger: Linger::default(),
+            rest: Linger::default(),
+            is_crowded: false,
             connection,
         }
     }
@@ -292,6 +298,12 @@ impl<T: Transport> Future for Driver<T> {
                 Ok(true) => {}
                 Ok(false) => {
                     if this.arm_timer(cx) {
+                        // Where many talk at once more of them come right away: to look once more costs less than to
+                        // fall asleep and be woken, and gathers more into one write. One alone would pay for it with
+                        // an empty look, and with the wake of a second worker, for every message.
+                        if std::mem::take(&mut this.is_crowded) {
+                            let _ = this.rest.give_way(cx);
+                        }
                         return Poll::Pending;
                     }
                 }

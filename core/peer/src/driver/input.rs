@@ -144,18 +144,19 @@ impl<T: Transport> Driver<T> {
             ..Bounds::default()
         };
         let share = self.input.blocks.bytes() < limits.buffered_bytes_max;
-        let mut any = false;
+        let mut messages = 0_u32;
         while self.pause.is_none() && matches!(self.phase, Phase::Running) && !self.input.buffer.is_empty() {
             match gotalk::decode(&mut self.input.buffer, &bounds) {
                 Ok(Some(message)) => {
-                    any = true;
+                    messages = messages.saturating_add(1);
                     self.dispatch(if share { message } else { detached(message) }, cx)?;
                 }
                 Ok(None) => break,
                 Err(error) => self.close_illegal(error.code(), error.to_string()),
             }
         }
-        Ok(any)
+        self.is_crowded |= messages > 1;
+        Ok(messages > 0)
     }
 
     /// No answer of the other side will be heard any more: nobody should call it.

@@ -18,6 +18,13 @@ impl Linger {
         if std::mem::take(&mut self.waiting) || !wanted() {
             return Poll::Ready(());
         }
+        let turn = self.give_way(cx);
+        self.waiting = turn.is_pending();
+        turn
+    }
+
+    /// Has the task woken once every other task that is ready has run, and the runtime has looked for I/O.
+    pub(super) fn give_way(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let turn = match &mut self.turn {
             Some(turn) => {
                 turn.set(tokio::task::yield_now());
@@ -25,8 +32,6 @@ impl Linger {
             }
             None => self.turn.insert(ReusableBoxFuture::new(tokio::task::yield_now())),
         };
-        let turn = turn.poll(cx);
-        self.waiting = turn.is_pending();
-        turn
+        turn.poll(cx)
     }
 }
