@@ -122,6 +122,12 @@ impl<'a> Cells<'a> {
         }
     }
 
+    /// What a key has that was named before, or looked for with [`Self::cell`]: to look at several side by side.
+    pub fn known(&self, key: &Key) -> Option<&Cell<'a>> {
+        let (_, cell) = self.cells.get(self.place(key)?)?;
+        Some(cell)
+    }
+
     fn place(&self, key: &Key) -> Option<usize> {
         match &self.index {
             Some(index) => index.get(key).copied(),

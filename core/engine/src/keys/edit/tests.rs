@@ -151,3 +151,16 @@ fn damage_is_told() {
     ));
     assert!(Structure::decode(Kind::Plain, b"").is_err());
 }
+
+#[test]
+fn keys_are_looked_at_side_by_side() {
+    let mut cells = Cells::new(NOW, None);
+    cells.add(key("a"), Cell::absent());
+    cells.add(key("b"), Cell::absent());
+    cells.cell(&key("a")).unwrap().put("1");
+    cells.cell(&key("b")).unwrap().put("2");
+    let (a, b) = (cells.known(&key("a")), cells.known(&key("b")));
+    assert_eq!(a.unwrap().plain(), Ok(Some(&b"1"[..])));
+    assert_eq!(b.unwrap().plain(), Ok(Some(&b"2"[..])));
+    assert!(cells.known(&key("c")).is_none());
+}
