@@ -186,24 +186,34 @@ impl Reply {
     }
 }
 
-/// A score or another number with a fraction as Redis 7 writes it: shortest, so that it reads back the same.
+/// A score or another number with a fraction, as Redis 7.2 writes it: the fewest digits that read back the same, with an
+/// exponent where many zeros would stand.
 pub(crate) fn double_text(number: f64) -> String {
+    /// Integers up to here are written in full, as are those below in the negative.
+    const WHOLE_MAX: f64 = (1_u64 << 62) as f64;
     if number.is_infinite() {
         return if number > 0.0 { "inf" } else { "-inf" }.to_owned();
     }
-    if number == number.trunc() && number.abs() < 1e17 {
-        return (number as i64).to_string();
+    if number == number.trunc() && number.abs() <= WHOLE_MAX && !(number == 0.0 && number.is_sign_negative())
+    {
+        return itoa::Buffer::new().format(number as i64).to_owned();
     }
-    let magnitude = number.abs();
-    if (1e-5..1e21).contains(&magnitude) {
-        return number.to_string();
-    }
-    // As `%.17g`: the exponent has a sign and at least two digits.
     let text = format!("{number:e}");
     let (digits, exponent) = text.split_once('e').unwrap_or((&text, "0"));
     let exponent: i32 = exponent.parse().unwrap_or(0);
+    let count = digits.bytes().filter(u8::is_ascii_digit).count();
+    // How many zeros follow the digits, or how many of the digits are behind the point.
+    let zeros = exponent + 1 - i32::try_from(count).unwrap_or(0);
+    let is_short = if zeros >= 0 {
+        zeros < 8
+    } else {
+        zeros > -7 || exponent.abs() < 4
+    };
+    if is_short {
+        return number.to_string();
+    }
     let sign = if exponent < 0 { '-' } else { '+' };
-    format!("{digits}e{sign}{:02}", exponent.abs())
+    format!("{digits}e{sign}{}", exponent.abs())
 }
 
 #[cfg(test)]
@@ -247,9 +257,21 @@ mod tests {
         for (number, text) in [
             (1.0, "1"),
             (-0.5, "-0.5"),
-            (3.0e20, "300000000000000000000"),
-            (1e30, "1e+30"),
-            (1e-7, "1e-07"),
+            (0.0, "0"),
+            (-0.0, "-0"),
+            (-12.0, "-12"),
+            (4.0e18, "4000000000000000000"),
+            (-5.0e18, "-5e+18"),
+            (12_345.678_901_234_5, "1.23456789012345e+4"),
+            (1_700_000_000.123_456, "1700000000.123456"),
+            (1.5e300, "1.5e+300"),
+            (3.0e20, "3e+20"),
+            (-1e30, "-1e+30"),
+            (123_456_789_012_345_680_000.0, "123456789012345680000"),
+            (1e-6, "0.000001"),
+            (1e-7, "1e-7"),
+            (1.25e-5, "1.25e-5"),
+            (0.001_234_567_89, "0.00123456789"),
             (f64::INFINITY, "inf"),
             (0.1 + 0.2, "0.30000000000000004"),
         ] {
