@@ -146,15 +146,17 @@ impl Keys {
         }
     }
 
-    /// The keys among the arguments.
+    /// The keys among the arguments. None, if it is said wrongly how many they are: that is for the command to refuse,
+    /// as each has words of its own for it.
     ///
     /// # Errors
-    /// As [`Self::indices`]; when one is no legal key.
+    /// When one is no legal key.
     pub(crate) fn of(self, args: &Args) -> Result<Vec<Key>, Refusal> {
         if let Self::Range { first, last: 1, .. } = self {
             return Ok(vec![args.key(first)?]);
         }
-        self.indices(args)?
+        self.indices(args)
+            .unwrap_or_default()
             .into_iter()
             .map(|index| args.key(index))
             .collect()
