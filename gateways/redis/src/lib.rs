@@ -21,6 +21,7 @@
 //! | `command`, `table` | what a command is; all of them |
 //! | `commands` | a file for each group |
 //! | `args`, `reply`, `refusal`, `call` | what a command works with |
+//! | `scan`, `random` | what commands on structures share |
 //! | `edit` | commands on their way through the engine |
 
 // Until all groups stand.
@@ -32,8 +33,10 @@ mod command;
 mod commands;
 mod edit;
 mod options;
+mod random;
 mod refusal;
 mod reply;
+mod scan;
 mod table;
 #[cfg(test)]
 mod testing;
