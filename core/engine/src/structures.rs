@@ -29,6 +29,14 @@ pub use log::Log;
 pub use set::Set;
 pub use sorted_set::SortedSet;
 
+/// Room for fewer elements is not given back.
+const ROOM_MIN: usize = 64;
+
+/// How many elements there is to be room for, if there is room for far too many.
+fn less_room(len: usize, room: usize) -> Option<usize> {
+    (room > ROOM_MIN && len < room / 8).then_some(len * 2)
+}
+
 /// What kind of value a key has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub enum Kind {
@@ -182,7 +190,8 @@ impl Structure {
     /// Does what a log says, which is not logged again.
     ///
     /// # Errors
-    /// [`EngineError::Damaged`] when it is no log of such a structure; a part of it may have been done then.
+    /// [`EngineError::Damaged`] when it is no log of such a structure, or one of another state of it, as far as that
+    /// can be told: it takes away what is not there. A part of it may have been done then.
     pub fn replay(&mut self, log: &[u8]) -> Result<()> {
         match self {
             Self::Hash(hash) => hash.replay(log),
@@ -192,3 +201,6 @@ impl Structure {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

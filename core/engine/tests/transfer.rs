@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use futures_util::StreamExt;
-use switchboard_engine::keys::{Expiry, Scan, Write};
+use switchboard_engine::keys::{Change, Expiry, Scan, Write};
 use switchboard_engine::queues::{Counts, JobState, Push};
+use switchboard_engine::structures::Structure;
 use switchboard_engine::transfer::{RETURN_WAIT, Totals, TransferError, export, import, verify};
-use switchboard_engine::{Bucket, Engine, Key, QueueName, Timestamp};
+use switchboard_engine::{Bucket, Engine, Key, Kind, QueueName, Timestamp};
 use switchboard_engine_embedded::{DataDir, Embedded, EmbeddedOptions};
 
 fn engine() -> Arc<Embedded> {
@@ -31,8 +32,8 @@ async fn imported(bytes: &[u8]) -> Result<(Arc<Embedded>, Totals), TransferError
     Ok((engine, totals))
 }
 
-/// Keys of a bucket with their values and expiries.
-async fn keys(engine: &Embedded, bucket: &Bucket) -> Vec<(Key, Vec<u8>, Option<Timestamp>)> {
+/// Keys of a bucket with their kinds, values and expiries.
+async fn keys(engine: &Embedded, bucket: &Bucket) -> Vec<(Key, Kind, Vec<u8>, Option<Timestamp>)> {
     let mut all = Vec::new();
     let mut scan = Scan {
         values: true,
@@ -41,7 +42,7 @@ async fn keys(engine: &Embedded, bucket: &Bucket) -> Vec<(Key, Vec<u8>, Option<T
     loop {
         let page = engine.keys().scan(bucket, scan.clone()).await.unwrap();
         let entries = page.entries.into_iter();
-        all.extend(entries.map(|(key, entry)| (key, entry.value.to_vec(), entry.expires)));
+        all.extend(entries.map(|(key, entry)| (key, entry.kind, entry.value.to_vec(), entry.expires)));
         match page.cursor {
             Some(cursor) => scan.after = Some(cursor),
             None => return all,
@@ -91,6 +92,59 @@ async fn keys_arrive_with_values_and_expiries() {
         assert_eq!(keys(&to, &bucket).await, keys(&from, &bucket).await, "{bucket}");
     }
     assert_eq!(to.keys().buckets().await, from.keys().buckets().await);
+}
+
+/// A structure of that kind, with so many elements.
+fn structure(kind: Kind, count: u32) -> Option<Structure> {
+    let mut structure = Structure::new(kind)?;
+    for number in 0..count {
+        let name = number.to_be_bytes();
+        match &mut structure {
+            Structure::Hash(hash) => {
+                hash.insert(&name, b"value");
+            }
+            Structure::List(list) => list.push_back(&name),
+            Structure::Set(set) => {
+                set.insert(&name);
+            }
+            Structure::SortedSet(set) => {
+                set.insert(&name, f64::from(number % 7));
+            }
+        }
+    }
+    Some(structure)
+}
+
+#[tokio::test]
+async fn structures_arrive_as_they_are() {
+    let from = engine();
+    let bucket = Bucket::default();
+    let mut put = Vec::new();
+    for (count, kind) in [1, 30_000]
+        .into_iter()
+        .flat_map(|count| Kind::ALL.map(|kind| (count, kind)))
+    {
+        let Some(structure) = structure(kind, count) else {
+            continue;
+        };
+        let change = Change::PutStructure {
+            kind,
+            encoded: structure.encode().into(),
+        };
+        let write = Write::change(change).expiring(Expiry::At(in_an_hour()));
+        let key = Key::new(format!("{kind} {count}")).unwrap();
+        from.keys().write(&bucket, key.clone(), write).await.unwrap();
+        put.push((key, structure));
+    }
+    let (bytes, totals) = exported(&from).await;
+    assert_eq!(totals.keys, put.len() as u64);
+    let (to, there) = imported(&bytes).await.unwrap();
+    assert_eq!(there, totals);
+    assert_eq!(keys(&to, &bucket).await, keys(&from, &bucket).await);
+    for (key, structure) in put {
+        let entry = to.keys().get(&bucket, key.as_ref()).await.unwrap().unwrap();
+        assert_eq!(Structure::decode(entry.kind, &entry.value), Ok(structure));
+    }
 }
 
 /// Lets the first job that is ready fail.

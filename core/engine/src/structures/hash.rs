@@ -2,6 +2,7 @@
 
 use indexmap::IndexMap;
 
+use super::less_room;
 use super::log::{Log, LogReader, damaged};
 use crate::Result;
 
@@ -92,6 +93,9 @@ impl Hash {
             return false;
         };
         self.bytes -= field.len() + value.len() + FIELD_COST_BYTES;
+        if let Some(room) = less_room(self.len(), self.fields.capacity()) {
+            self.fields.shrink_to(room);
+        }
         true
     }
 
@@ -119,9 +123,7 @@ impl Hash {
                     let field = log.bytes()?;
                     self.set(field, log.bytes()?);
                 }
-                REMOVE => {
-                    self.unset(log.bytes()?);
-                }
+                REMOVE if self.unset(log.bytes()?) => {}
                 _ => return Err(damaged()),
             }
         }

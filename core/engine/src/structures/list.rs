@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use super::less_room;
 use super::log::{Log, LogReader, damaged};
 use crate::Result;
 
@@ -65,30 +66,26 @@ impl List {
     /// Puts an element before all others.
     pub fn push_front(&mut self, element: &[u8]) {
         self.log.change(PUSH_FRONT).bytes(element);
-        self.bytes += cost(element);
-        self.elements.push_front(element.into());
+        self.put(0, element);
     }
 
     /// Puts an element after all others.
     pub fn push_back(&mut self, element: &[u8]) {
         self.log.change(PUSH_BACK).bytes(element);
-        self.bytes += cost(element);
-        self.elements.push_back(element.into());
+        self.put(self.len(), element);
     }
 
     /// Takes the first element.
     pub fn pop_front(&mut self) -> Option<Box<[u8]>> {
-        let element = self.elements.pop_front()?;
+        let element = self.take(0)?;
         self.log.change(DROP_FRONT).number(1);
-        self.bytes -= cost(&element);
         Some(element)
     }
 
     /// Takes the last element.
     pub fn pop_back(&mut self) -> Option<Box<[u8]>> {
-        let element = self.elements.pop_back()?;
+        let element = self.take(self.len().checked_sub(1)?)?;
         self.log.change(DROP_BACK).number(1);
-        self.bytes -= cost(&element);
         Some(element)
     }
 
@@ -97,7 +94,7 @@ impl List {
         let count = count.min(self.len());
         if count > 0 {
             self.log.change(DROP_FRONT).number(count);
-            self.remove_range(0, count);
+            self.drop(0, count);
         }
     }
 
@@ -106,74 +103,111 @@ impl List {
         let count = count.min(self.len());
         if count > 0 {
             self.log.change(DROP_BACK).number(count);
-            self.remove_range(self.len() - count, count);
+            self.drop(self.len() - count, count);
         }
     }
 
     /// Replaces an element. Tells whether there is one at that place.
     pub fn set(&mut self, place: usize, element: &[u8]) -> bool {
-        let Some(known) = self.elements.get_mut(place) else {
-            return false;
-        };
-        self.log.change(SET).number(place).bytes(element);
-        self.bytes = self.bytes - known.len() + element.len();
-        *known = element.into();
-        true
+        let is_there = self.replace(place, element);
+        if is_there {
+            self.log.change(SET).number(place).bytes(element);
+        }
+        is_there
     }
 
     /// Puts an element at a place, before that which is there; at the end if there are not so many.
     pub fn insert(&mut self, place: usize, element: &[u8]) {
         let place = place.min(self.len());
         self.log.change(INSERT).number(place).bytes(element);
-        self.bytes += cost(element);
-        self.elements.insert(place, element.into());
+        self.put(place, element);
     }
 
     /// Takes the element at a place away.
     pub fn remove(&mut self, place: usize) -> Option<Box<[u8]>> {
-        let element = self.elements.remove(place)?;
+        let element = self.take(place)?;
         self.log.change(REMOVE).number(place);
-        self.bytes -= cost(&element);
         Some(element)
     }
 
     /// Takes away the elements that are equal to this one: so many of the first of them. Tells how many there were.
     pub fn remove_equal_first(&mut self, element: &[u8], count_max: usize) -> usize {
+        let removed = self.take_equal_first(element, count_max);
+        if removed > 0 {
+            self.log.change(REMOVE_EQUAL_FIRST).bytes(element).number(removed);
+        }
+        removed
+    }
+
+    /// Takes away the elements that are equal to this one: so many of the last of them. Tells how many there were.
+    pub fn remove_equal_last(&mut self, element: &[u8], count_max: usize) -> usize {
+        let removed = self.take_equal_last(element, count_max);
+        if removed > 0 {
+            self.log.change(REMOVE_EQUAL_LAST).bytes(element).number(removed);
+        }
+        removed
+    }
+
+    fn take_equal_first(&mut self, element: &[u8], count_max: usize) -> usize {
         let mut removed = 0;
         self.elements.retain(|known| {
             let goes = removed < count_max && **known == *element;
             removed += usize::from(goes);
             !goes
         });
-        self.removed_equal(REMOVE_EQUAL_FIRST, element, count_max, removed)
+        self.bytes -= removed * cost(element);
+        self.give_room_back();
+        removed
     }
 
-    /// Takes away the elements that are equal to this one: so many of the last of them. Tells how many there were.
-    pub fn remove_equal_last(&mut self, element: &[u8], count_max: usize) -> usize {
+    fn take_equal_last(&mut self, element: &[u8], count_max: usize) -> usize {
         let equal = self.iter().filter(|known| *known == element).count();
-        let mut staying = equal.saturating_sub(count_max);
-        let before = self.len();
+        let removed = equal.min(count_max);
+        let mut staying = equal - removed;
         self.elements.retain(|known| {
             let is_equal = **known == *element;
             let stays = !is_equal || staying > 0;
             staying -= usize::from(is_equal && stays);
             stays
         });
-        let removed = before - self.len();
-        self.removed_equal(REMOVE_EQUAL_LAST, element, count_max, removed)
-    }
-
-    fn removed_equal(&mut self, what: u8, element: &[u8], count_max: usize, removed: usize) -> usize {
-        if removed > 0 {
-            self.log.change(what).bytes(element).number(count_max);
-            self.bytes -= removed * cost(element);
-        }
+        self.bytes -= removed * cost(element);
+        self.give_room_back();
         removed
     }
 
-    fn remove_range(&mut self, from: usize, count: usize) {
+    /// The place is not beyond the end.
+    fn put(&mut self, place: usize, element: &[u8]) {
+        self.bytes += cost(element);
+        self.elements.insert(place, element.into());
+    }
+
+    fn take(&mut self, place: usize) -> Option<Box<[u8]>> {
+        let element = self.elements.remove(place)?;
+        self.bytes -= cost(&element);
+        self.give_room_back();
+        Some(element)
+    }
+
+    fn replace(&mut self, place: usize, element: &[u8]) -> bool {
+        let Some(known) = self.elements.get_mut(place) else {
+            return false;
+        };
+        self.bytes = self.bytes - known.len() + element.len();
+        *known = element.into();
+        true
+    }
+
+    /// There are so many.
+    fn drop(&mut self, from: usize, count: usize) {
         for element in self.elements.drain(from..from + count) {
             self.bytes -= cost(&element);
+        }
+        self.give_room_back();
+    }
+
+    fn give_room_back(&mut self) {
+        if let Some(room) = less_room(self.len(), self.elements.capacity()) {
+            self.elements.shrink_to(room);
         }
     }
 
@@ -197,38 +231,52 @@ impl List {
         let mut log = LogReader::new(log);
         while let Some(what) = log.change() {
             match what {
-                PUSH_FRONT => self.push_front(log.bytes()?),
-                PUSH_BACK => self.push_back(log.bytes()?),
-                DROP_FRONT => self.drop_front(log.number()?),
-                DROP_BACK => self.drop_back(log.number()?),
+                PUSH_FRONT => self.put(0, log.bytes()?),
+                PUSH_BACK => self.put(self.len(), log.bytes()?),
+                DROP_FRONT => {
+                    let count = self.counted(log.number()?)?;
+                    self.drop(0, count);
+                }
+                DROP_BACK => {
+                    let count = self.counted(log.number()?)?;
+                    self.drop(self.len() - count, count);
+                }
                 SET => {
                     let place = log.number()?;
-                    if !self.set(place, log.bytes()?) {
+                    if !self.replace(place, log.bytes()?) {
                         return Err(damaged());
                     }
                 }
                 INSERT => {
-                    let place = log.number()?;
-                    self.insert(place, log.bytes()?);
+                    let place = self.counted(log.number()?)?;
+                    self.put(place, log.bytes()?);
                 }
                 REMOVE => {
-                    self.remove(log.number()?).ok_or_else(damaged)?;
+                    self.take(log.number()?).ok_or_else(damaged)?;
                 }
                 REMOVE_EQUAL_FIRST => {
-                    let element = log.bytes()?;
-                    self.remove_equal_first(element, log.number()?);
+                    let (element, count) = (log.bytes()?, log.number()?);
+                    all_of(count, self.take_equal_first(element, count))?;
                 }
                 REMOVE_EQUAL_LAST => {
-                    let element = log.bytes()?;
-                    self.remove_equal_last(element, log.number()?);
+                    let (element, count) = (log.bytes()?, log.number()?);
+                    all_of(count, self.take_equal_last(element, count))?;
                 }
                 _ => return Err(damaged()),
             }
-            // What is replayed is not logged again.
-            self.log.clear();
         }
         Ok(())
     }
+
+    /// So many elements, if there are so many.
+    fn counted(&self, count: usize) -> Result<usize> {
+        (count <= self.len()).then_some(count).ok_or_else(damaged)
+    }
+}
+
+/// That as many were there as were logged.
+fn all_of(logged: usize, there: usize) -> Result<()> {
+    (logged == there).then_some(()).ok_or_else(damaged)
 }
 
 fn cost(element: &[u8]) -> usize {

@@ -27,11 +27,6 @@ impl Log {
         std::mem::take(&mut self.bytes)
     }
 
-    /// Forgets what it has.
-    pub(super) fn clear(&mut self) {
-        self.bytes.clear();
-    }
-
     /// Begins a change.
     pub(super) fn change(&mut self, what: u8) -> &mut Self {
         self.bytes.push(what);
@@ -95,7 +90,11 @@ impl<'a> LogReader<'a> {
         for shift in (0..64).step_by(7) {
             let (byte, rest) = self.rest.split_first().ok_or_else(damaged)?;
             self.rest = rest;
-            number |= u64::from(byte & 0x7f) << shift;
+            let bits = u64::from(byte & 0x7f);
+            if bits << shift >> shift != bits {
+                break;
+            }
+            number |= bits << shift;
             if byte & 0x80 == 0 {
                 return usize::try_from(number).map_err(|_| damaged());
             }

@@ -2,6 +2,7 @@
 
 use indexmap::IndexSet;
 
+use super::less_room;
 use super::log::{Log, LogReader, damaged};
 use crate::Result;
 
@@ -81,6 +82,9 @@ impl Set {
         let was_there = self.members.swap_remove(member);
         if was_there {
             self.bytes -= member.len() + MEMBER_COST_BYTES;
+            if let Some(room) = less_room(self.len(), self.members.capacity()) {
+                self.members.shrink_to(room);
+            }
         }
         was_there
     }
@@ -105,10 +109,12 @@ impl Set {
         let mut log = LogReader::new(log);
         while let Some(what) = log.change() {
             match what {
-                ADD => self.add(log.bytes()?),
-                REMOVE => self.take(log.bytes()?),
+                ADD => {
+                    self.add(log.bytes()?);
+                }
+                REMOVE if self.take(log.bytes()?) => {}
                 _ => return Err(damaged()),
-            };
+            }
         }
         Ok(())
     }

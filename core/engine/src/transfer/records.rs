@@ -19,6 +19,7 @@ use bytestring::ByteString;
 
 use super::Totals;
 use crate::queues::{Job, JobId, JobState, Peeked};
+use crate::structures::Structure;
 use crate::{Bucket, Key, Kind, QueueName, Timestamp};
 
 pub(super) const BUCKET: u8 = 1;
@@ -64,10 +65,14 @@ pub(super) fn decode(kind: u8, mut payload: Bytes) -> Option<Record> {
             };
             let expires = payload.try_get_u64_le().ok()?;
             let key = Key::new(bytes(&mut payload)?).ok()?;
+            let value = std::mem::take(&mut payload);
+            if kind != Kind::Plain && Structure::decode(kind, &value).ok()?.is_empty() {
+                return None;
+            }
             Record::Key {
                 key,
                 kind,
-                value: std::mem::take(&mut payload),
+                value,
                 expires: (expires > 0).then(|| Timestamp::from_millis(expires)),
             }
         }
@@ -241,7 +246,12 @@ mod tests {
         let bucket = Bucket::default();
         let key = Key::new(&b"\0\xff"[..]).unwrap();
         let expires = Some(Timestamp::from_millis(7));
-        let whole = [encode_key(&key, Kind::Plain, expires), "value".into()].concat();
+        let whole = |kind, value: &'static [u8]| -> Bytes {
+            [encode_key(&key, kind, expires), Bytes::from_static(value)]
+                .concat()
+                .into()
+        };
+        let list = b"\x02\x01a";
         let totals = Totals {
             keys: 1,
             jobs: 2,
@@ -252,11 +262,21 @@ mod tests {
             (BUCKET, encode_texts(&["default"]), Record::Bucket(bucket.clone())),
             (
                 KEY,
-                whole.into(),
+                whole(Kind::Plain, b"value"),
                 Record::Key {
-                    key,
+                    key: key.clone(),
                     kind: Kind::Plain,
                     value: "value".into(),
+                    expires,
+                },
+            ),
+            (
+                STRUCTURE,
+                whole(Kind::List, list),
+                Record::Key {
+                    key: key.clone(),
+                    kind: Kind::List,
+                    value: Bytes::from_static(list),
                     expires,
                 },
             ),
@@ -290,6 +310,11 @@ mod tests {
             (BLOB_END, b"short"),
             (JOB, b"\x09"),
             (KEY, b"\0\0\0\0\0\0\0\0\xff\xff\xff\xffx"),
+            // A plain value, one of no kind, an empty list, one that is none.
+            (STRUCTURE, b"\0\0\0\0\0\0\0\0\0\x01\0\0\0k\x02\x01a"),
+            (STRUCTURE, b"\x05\0\0\0\0\0\0\0\0\x01\0\0\0k\x02\x01a"),
+            (STRUCTURE, b"\x02\0\0\0\0\0\0\0\0\x01\0\0\0k"),
+            (STRUCTURE, b"\x02\0\0\0\0\0\0\0\0\x01\0\0\0k\x02\x02a"),
         ] {
             assert_eq!(decode(kind, Bytes::from_static(payload)), None, "{kind}");
         }
