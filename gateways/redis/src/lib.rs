@@ -22,6 +22,7 @@
 //! | `commands` | a file for each group |
 //! | `args`, `reply`, `refusal`, `call` | what a command works with |
 //! | `scan`, `random` | what commands on structures share |
+//! | `glob` | patterns of keys and channels |
 //! | `edit` | commands on their way through the engine |
 
 // Until all groups stand.
@@ -32,6 +33,7 @@ mod call;
 mod command;
 mod commands;
 mod edit;
+mod glob;
 mod options;
 mod random;
 mod refusal;
