@@ -90,6 +90,8 @@ pub(crate) enum Keys {
         /// One that stands alone: where the result goes.
         target: Option<usize>,
     },
+    /// The first argument, and the one after `STORE`: `SORT`.
+    FirstAndStore,
 }
 
 impl Keys {
@@ -143,6 +145,7 @@ impl Keys {
                 let counted = count + 1..count + 1 + number;
                 Ok(target.into_iter().chain(counted).collect())
             }
+            Self::FirstAndStore => Ok(std::iter::once(1).chain(stored_at(args)).collect()),
         }
     }
 
@@ -161,6 +164,23 @@ impl Keys {
             .map(|index| args.key(index))
             .collect()
     }
+}
+
+/// The argument after the last `STORE` that is a word of its own, and not what follows another one.
+fn stored_at(args: &Args) -> Option<usize> {
+    let (mut index, mut stored_at) = (2, None);
+    while index < args.len() {
+        if args.is(index, "LIMIT") {
+            index += 2;
+        } else if args.is(index, "BY") || args.is(index, "GET") {
+            index += 1;
+        } else if args.is(index, "STORE") && args.len() > index + 1 {
+            index += 1;
+            stored_at = Some(index);
+        }
+        index += 1;
+    }
+    stored_at
 }
 
 /// Does a command on keys: looks at them, changes them, answers. It may be run several times for one answer.

@@ -1,4 +1,5 @@
 //! The commands, a file for each group.
 
 pub(crate) mod expiry;
+pub(crate) mod generic;
 pub(crate) mod strings;

@@ -1,0 +1,182 @@
+//! Commands on keys, whatever they have.
+
+use std::time::Duration;
+
+use switchboard_hub::keys::Timestamp;
+
+use crate::testing::{BEGIN_MS, Bed};
+
+#[test]
+fn keys_are_there_or_not() {
+    let mut bed = Bed::new();
+    bed.check(
+        "
+        MSET a 1 b 2 -> OK
+        EXISTS a b none a -> 3
+        TOUCH a none -> 1
+        TYPE a -> string
+        TYPE none -> none
+        DEL a a none -> 1
+        UNLINK b -> 1
+        EXISTS a b -> 0
+        ",
+    );
+    bed.run("SET a 1");
+    bed.run("DEL a");
+    assert_eq!(bed.events(), ["del a"]);
+    bed.run("DEL a");
+    assert!(bed.events().is_empty());
+}
+
+#[test]
+fn keys_expire() {
+    let mut bed = Bed::new();
+    bed.check(
+        "
+        EXPIRE a 10 -> 0
+        TTL a -> -2
+        SET a 1 -> OK
+        TTL a -> -1
+        PTTL a -> -1
+        PEXPIRETIME a -> -1
+        EXPIRE a 10 XX -> 0
+        EXPIRE a 10 GT -> 0
+        EXPIRE a 10 LT -> 1
+        EXPIRE a 10 NX -> 0
+        EXPIRE a 20 GT -> 1
+        EXPIRE a 20 gt -> 0
+        EXPIRE a 30 LT -> 0
+        PEXPIRE a 15500 LT XX -> 1
+        TTL a -> 16
+        PTTL a -> 15500
+        EXPIRETIME a -> 1700000016
+        PEXPIRETIME a -> 1700000015500
+        EXPIRE a 1 NX XX -> -ERR NX and XX, GT or LT options at the same time are not compatible
+        EXPIRE a 1 GT LT -> -ERR GT and LT options at the same time are not compatible
+        EXPIRE a 1 YY -> -ERR Unsupported option YY
+        EXPIRE a x -> -ERR value is not an integer or out of range
+        EXPIRE a 9223372036854775807 -> -ERR invalid expire time in 'expire' command
+        EXPIRE a -9223372036854775807 -> -ERR invalid expire time in 'expire' command
+        PEXPIRE a 9223372036854775807 -> -ERR invalid expire time in 'pexpire' command
+        EXPIREAT a 9223372036854775807 -> -ERR invalid expire time in 'expireat' command
+        PERSIST a -> 1
+        PERSIST a -> 0
+        PERSIST none -> 0
+        PEXPIREAT a 1700000000001 -> 1
+        ",
+    );
+    assert_eq!(bed.events(), ["expire a"]);
+    bed.advance(Duration::from_millis(1));
+    bed.check(
+        "
+        GET a -> nil
+        SET a 1 -> OK
+        PEXPIREAT a 9223372036854775807 -> 1
+        EXPIREAT a -1 -> 1
+        ",
+    );
+    assert_eq!(bed.events(), ["del a"]);
+    bed.check(
+        "
+        GET a -> nil
+        SET a 1 -> OK
+        EXPIRE a 0 -> 1
+        EXISTS a -> 0
+        ",
+    );
+}
+
+#[test]
+fn keys_get_other_names() {
+    let mut bed = Bed::new();
+    bed.check(
+        "
+        RENAME a b -> -ERR no such key
+        SET a 1 EX 10 -> OK
+        SET b 2 -> OK
+        RENAME a a -> OK
+        RENAME a b -> OK
+        ",
+    );
+    assert_eq!(bed.events(), ["rename_from a", "rename_to b"]);
+    assert_eq!(bed.fed(), ["b"]);
+    bed.check(
+        "
+        MGET a b -> [nil, \"1\"]
+        TTL b -> 10
+        RENAMENX b b -> 0
+        RENAMENX none b -> -ERR no such key
+        SET c 3 -> OK
+        RENAMENX b c -> 0
+        RENAMENX b d -> 1
+        COPY d d -> -ERR source and destination objects are the same
+        COPY none e -> 0
+        COPY d c -> 0
+        COPY d c REPLACE -> 1
+        ",
+    );
+    assert_eq!(bed.events(), ["copy_to c"]);
+    bed.check(
+        "
+        MGET c d -> [\"1\", \"1\"]
+        TTL c -> 10
+        COPY c e DB x -> -ERR value is not an integer or out of range
+        COPY c e DB 1 -> -ERR COPY to another database is not supported: leave out DB
+        COPY c e WHAT -> -ERR syntax error
+        ",
+    );
+}
+
+#[test]
+fn values_are_described() {
+    let mut bed = Bed::new();
+    bed.check(
+        "
+        MSET a 12 b text c 01 -> OK
+        OBJECT ENCODING a -> \"int\"
+        OBJECT encoding b -> \"embstr\"
+        OBJECT ENCODING c -> \"embstr\"
+        SETRANGE b 44 x -> 45
+        OBJECT ENCODING b -> \"raw\"
+        OBJECT ENCODING none -> nil
+        OBJECT REFCOUNT b -> 1
+        OBJECT IDLETIME b -> 0
+        OBJECT FREQ none -> nil
+        OBJECT ENCODING -> -ERR wrong number of arguments for 'object|encoding' command
+        OBJECT WHAT -> -ERR unknown subcommand 'WHAT'. Try OBJECT HELP.
+        ",
+    );
+    assert!(
+        bed.run("OBJECT FREQ a")
+            .starts_with("-ERR An LFU maxmemory policy is not selected")
+    );
+    assert!(bed.run("OBJECT HELP").starts_with("[OBJECT"));
+}
+
+#[test]
+fn nothing_is_sorted() {
+    let mut bed = Bed::new();
+    bed.check(
+        "
+        SORT none -> []
+        SET a 1 -> OK
+        SORT a -> -WRONGTYPE Operation against a key holding the wrong kind of value
+        SORT none STORE a -> 0
+        GET a -> nil
+        SORT none BY w_* -> -ERR BY and GET with a pattern are not supported: they would read keys that the command does not name
+        SORT none BY nosort GET # LIMIT 0 1 desc alpha -> []
+        SORT none LIMIT 0 -> -ERR syntax error
+        SORT none LIMIT 0 x -> -ERR value is not an integer or out of range
+        SORT_RO none STORE a -> -ERR syntax error
+        SORT none GET STORE -> []
+        ",
+    );
+}
+
+#[test]
+fn expiry_is_kept_as_it_was_told() {
+    let mut bed = Bed::new();
+    bed.run("SET a 1 PX 5");
+    let entry = bed.entry("a").unwrap();
+    assert_eq!(entry.expires, Some(Timestamp::from_millis(BEGIN_MS + 5)));
+}
