@@ -59,6 +59,16 @@ impl Args {
         parse_integer(self.at(index)).ok_or(Refusal::NOT_AN_INTEGER)
     }
 
+    /// How many: an integer that is not below 0.
+    ///
+    /// # Errors
+    /// When it is none.
+    pub(crate) fn count(&self, index: usize) -> Result<usize, Refusal> {
+        parse_integer(self.at(index))
+            .and_then(|count| usize::try_from(count).ok())
+            .ok_or(Refusal::MUST_BE_POSITIVE)
+    }
+
     /// A number, infinite ones included.
     ///
     /// # Errors

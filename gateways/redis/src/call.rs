@@ -1,7 +1,7 @@
 //! A command at work on keys.
 
 use smallvec::SmallVec;
-use switchboard_hub::keys::{Cells, Key, Timestamp};
+use switchboard_hub::keys::{Cell, Cells, Key, Timestamp};
 
 use crate::args::Args;
 use crate::reply::Reply;
@@ -77,6 +77,14 @@ impl Effects {
     /// Tells that a list or a sorted set has got elements that somebody may wait for.
     pub(crate) fn feed(&mut self, key: &Key) {
         self.fed.push(key.clone());
+    }
+
+    /// Removes a structure that a command may have emptied, if it has; and tells of it.
+    pub(crate) fn remove_if_empty(&mut self, cell: &mut Cell<'_>, key: &Key) {
+        if !cell.is_present() {
+            cell.remove();
+            self.event(Class::Generic, "del", key);
+        }
     }
 
     /// What happened.

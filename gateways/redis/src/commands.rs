@@ -2,4 +2,5 @@
 
 pub(crate) mod expiry;
 pub(crate) mod generic;
+pub(crate) mod sets;
 pub(crate) mod strings;

@@ -7,29 +7,29 @@
 use std::iter::Rev;
 use std::ops::Range;
 
-use bytes::Bytes;
-
 use crate::args::{Args, parse_integer};
+use crate::glob::Glob;
 use crate::refusal::Refusal;
+use crate::reply::Reply;
 
 /// How many places are looked at, if nothing is said.
 const COUNT_DEFAULT: usize = 10;
 
 /// What a scan asks for.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct ScanOptions<'a> {
+pub(crate) struct ScanOptions {
     /// A pattern that what is answered fits.
-    pub(crate) pattern: Option<&'a Bytes>,
+    pattern: Option<Glob>,
     /// How many places to look at.
     pub(crate) count: usize,
 }
 
-impl<'a> ScanOptions<'a> {
+impl ScanOptions {
     /// Those among the arguments from an index on: `[MATCH pattern] [COUNT count]`.
     ///
     /// # Errors
     /// When there is something else, or a count that is none.
-    pub(crate) fn read(args: &'a Args, from: usize) -> Result<Self, Refusal> {
+    pub(crate) fn read(args: &Args, from: usize) -> Result<Self, Refusal> {
         let mut options = Self {
             pattern: None,
             count: COUNT_DEFAULT,
@@ -45,14 +45,32 @@ impl<'a> ScanOptions<'a> {
                     _ => return Err(Refusal::SYNTAX),
                 };
             } else if args.is(index, "match") {
-                // What fits everything needs no comparing.
-                options.pattern = Some(value).filter(|pattern| pattern.as_ref() != b"*");
+                options.pattern = Some(Glob::new(value)).filter(|pattern| !pattern.is_everything());
             } else {
                 return Err(Refusal::SYNTAX);
             }
         }
         Ok(options)
     }
+
+    /// Whether an element is asked for.
+    pub(crate) fn fits(&self, element: &[u8]) -> bool {
+        self.pattern
+            .as_ref()
+            .is_none_or(|pattern| pattern.matches(element))
+    }
+}
+
+/// Answers where to go on, and how many bulk strings follow.
+pub(crate) fn answer_head(reply: &mut Reply, next: u64, length: usize) {
+    reply.array(2);
+    reply.bulk(itoa::Buffer::new().format(next).as_bytes());
+    reply.array(length);
+}
+
+/// Answers that there is nothing to go through.
+pub(crate) fn answer_none(reply: &mut Reply) {
+    answer_head(reply, 0, 0);
 }
 
 /// Where a scan goes on: 0 at its beginning, and again at its end.
@@ -79,6 +97,8 @@ pub(crate) fn places(cursor: u64, len: usize, count: usize) -> (Rev<Range<usize>
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+
     use super::*;
 
     fn args(line: &str) -> Args {
@@ -91,10 +111,8 @@ mod tests {
     fn options_are_read() {
         let line = args("sscan key 0 MATCH a* count 7");
         let options = ScanOptions::read(&line, 3).unwrap();
-        assert_eq!(
-            (options.pattern.unwrap().as_ref(), options.count),
-            (&b"a*"[..], 7)
-        );
+        assert_eq!(options.count, 7);
+        assert!(options.fits(b"ab") && !options.fits(b"b"));
         let line = args("sscan key 0 match *");
         assert_eq!(ScanOptions::read(&line, 3).unwrap().pattern, None);
         for (line, refusal) in [

@@ -8,7 +8,11 @@ use crate::command::{Command, Group};
 use crate::commands;
 
 /// The groups, in the order of the manual. Each is registered here, by one line.
-pub(crate) static GROUPS: &[&Group] = &[&commands::generic::GROUP, &commands::strings::GROUP];
+pub(crate) static GROUPS: &[&Group] = &[
+    &commands::generic::GROUP,
+    &commands::strings::GROUP,
+    &commands::sets::GROUP,
+];
 
 /// The command of that name, in whatever case.
 pub(crate) fn find(name: &[u8]) -> Option<&'static Command> {
