@@ -1,6 +1,8 @@
 //! The commands, a file for each group.
 
+pub(crate) mod bitmaps;
 pub(crate) mod expiry;
 pub(crate) mod generic;
+pub(crate) mod memento;
 pub(crate) mod sets;
 pub(crate) mod strings;

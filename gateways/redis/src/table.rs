@@ -11,7 +11,9 @@ use crate::commands;
 pub(crate) static GROUPS: &[&Group] = &[
     &commands::generic::GROUP,
     &commands::strings::GROUP,
+    &commands::bitmaps::GROUP,
     &commands::sets::GROUP,
+    &commands::memento::GROUP,
 ];
 
 /// The command of that name, in whatever case.

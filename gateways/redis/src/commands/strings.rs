@@ -9,8 +9,8 @@ use crate::refusal::Refusal;
 mod get;
 mod lcs;
 mod many;
-mod numbers;
-mod ranges;
+pub(crate) mod numbers;
+pub(crate) mod ranges;
 mod set;
 
 /// See the module.

@@ -81,8 +81,10 @@ pub(super) const INCRBYFLOAT: Command = Command {
          0.30000000000000004",
     ),
     run: Run::Keys(|call| {
-        let by = call.args.at(2).clone();
-        add_float(call, |_| parse_float(&by))
+        // A value of the wrong type is told first.
+        call.cells.cell(&call.args.key(1)?)?.plain()?;
+        let by = call.args.float(2)?;
+        add_float(call, by)
     }),
 };
 
@@ -118,12 +120,8 @@ pub(crate) fn subtract(call: &mut Call<'_, '_>, by: i64) -> Result<(), Refusal> 
 /// Adds to the number of the first key.
 ///
 /// # Errors
-/// When that or the other is none, or the sum is infinite.
-pub(crate) fn add_float(
-    call: &mut Call<'_, '_>,
-    by: impl FnOnce(&Call<'_, '_>) -> Option<f64>,
-) -> Result<(), Refusal> {
-    let by = by(call);
+/// When it is none, or the sum is infinite.
+pub(crate) fn add_float(call: &mut Call<'_, '_>, by: f64) -> Result<(), Refusal> {
     let key = call.args.key(1)?;
     let cell = call.cells.cell(&key)?;
     let before = match cell.plain()? {
@@ -131,7 +129,7 @@ pub(crate) fn add_float(
         None => 0.0,
     };
     // A zero has no sign.
-    let sum = before + by.ok_or(Refusal::NOT_A_FLOAT)? + 0.0;
+    let sum = before + by + 0.0;
     if !sum.is_finite() {
         return Err(Refusal::new("ERR increment would produce NaN or Infinity"));
     }
