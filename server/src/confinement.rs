@@ -64,6 +64,7 @@ fn confine(config: &mut Config, roots: &[PathBuf]) -> Result<(), Failure> {
     for (key, listen) in [
         ("gotalk.listen", &mut config.gotalk.listen),
         ("http.listen", &mut config.http.listen),
+        ("redis.listen", &mut config.redis.listen),
     ] {
         for address in listen {
             if let Address::Unix(path) = address {

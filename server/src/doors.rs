@@ -19,6 +19,7 @@ use crate::{
 
 mod gotalk;
 mod http;
+mod redis;
 
 /// What the gateways of one daemon share.
 #[derive(Debug)]
@@ -106,6 +107,7 @@ pub async fn bind(house: &House) -> Result<Doors, DoorError> {
     let mut doors = Doors::default();
     doors.add(house, gotalk::entrance(house), gotalk::gateway).await?;
     doors.add(house, http::entrance(house), http::gateway).await?;
+    doors.add(house, redis::entrance(house), redis::gateway).await?;
     Ok(doors)
 }
 

@@ -124,6 +124,7 @@ impl Launch {
         command
             .args(&self.arguments)
             .env("SWITCHBOARD_HTTP_LISTEN", "[]")
+            .env("SWITCHBOARD_REDIS_LISTEN", "[]")
             .envs(self.environment.iter().cloned());
         command
     }

@@ -126,6 +126,11 @@ impl Hub {
         }
     }
 
+    /// Whether other hubs use the same engine: then keys may change without anybody here doing it.
+    pub fn is_shared(&self) -> bool {
+        self.inner.cluster.get().is_some()
+    }
+
     /// Joins the other hubs of the engine.
     async fn join(&self, engine: &Arc<dyn Engine>) -> Result<(), Fault> {
         let joined = Cluster::join(&self.inner, engine).await.map_err(fault)?;

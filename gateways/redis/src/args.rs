@@ -1,19 +1,38 @@
 //! The arguments of a command.
 
 use bytes::Bytes;
-use smallvec::SmallVec;
 use switchboard_hub::keys::Key;
 
 use crate::refusal::Refusal;
+use crate::request::Words;
 
 /// A command as it was sent: its name is the argument 0.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Args(SmallVec<[Bytes; 5]>);
+pub(crate) struct Args(Words);
+
+impl From<Words> for Args {
+    fn from(words: Words) -> Self {
+        Self(words)
+    }
+}
 
 impl Args {
-    /// Adds one.
-    pub(crate) fn push(&mut self, arg: Bytes) {
-        self.0.push(arg);
+    /// How many bytes they have.
+    pub(crate) fn bytes(&self) -> usize {
+        self.0.iter().map(Bytes::len).sum()
+    }
+
+    /// The same in memory of their own: they may be kept, while what they were read from is not.
+    pub(crate) fn unshared(&self) -> Self {
+        self.0.iter().map(|arg| Bytes::copy_from_slice(arg)).collect()
+    }
+
+    /// One of them as text.
+    ///
+    /// # Errors
+    /// When it is none.
+    pub(crate) fn text(&self, index: usize) -> Result<&str, Refusal> {
+        std::str::from_utf8(self.at(index)).map_err(|_| Refusal::NOT_TEXT)
     }
 
     /// How many there are, the name included.

@@ -1,9 +1,12 @@
 //! What a command is: a row of the table.
 
+use std::time::Duration;
+
 use switchboard_hub::keys::Key;
 
-use crate::args::Args;
+use crate::args::{Args, parse_float};
 use crate::call::Call;
+use crate::conversation::{Conversation, Step};
 use crate::refusal::Refusal;
 
 /// A command, with all that is said about it.
@@ -155,14 +158,27 @@ impl Keys {
     /// # Errors
     /// When one is no legal key.
     pub(crate) fn of(self, args: &Args) -> Result<Vec<Key>, Refusal> {
-        if let Self::Range { first, last: 1, .. } = self {
-            return Ok(vec![args.key(first)?]);
+        let mut keys = Vec::new();
+        self.add(args, &mut keys)?;
+        Ok(keys)
+    }
+
+    /// Adds the keys among the arguments.
+    ///
+    /// # Errors
+    /// As [`Self::of`].
+    pub(crate) fn add(self, args: &Args, keys: &mut Vec<Key>) -> Result<(), Refusal> {
+        if let Self::Range {
+            first: 1, last: 1, ..
+        } = self
+        {
+            keys.push(args.key(1)?);
+            return Ok(());
         }
-        self.indices(args)
-            .unwrap_or_default()
-            .into_iter()
-            .map(|index| args.key(index))
-            .collect()
+        for index in self.indices(args).unwrap_or_default() {
+            keys.push(args.key(index)?);
+        }
+        Ok(())
     }
 }
 
@@ -186,6 +202,64 @@ fn stored_at(args: &Args) -> Option<usize> {
 /// Does a command on keys: looks at them, changes them, answers. It may be run several times for one answer.
 pub(crate) type KeyFunction = fn(&mut Call<'_, '_>) -> Result<(), Refusal>;
 
+/// Does a command that has to do with the connection or with the hub.
+pub(crate) type SessionFunction = fn(&mut Conversation, &Args) -> Result<Step, Refusal>;
+
+/// How a command waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Patience {
+    /// The argument that says for how many seconds: counted from the end if negative, -1 is the last.
+    pub(crate) timeout: i32,
+    /// Whether it answers a null array when that is over, rather than a null.
+    pub(crate) is_array: bool,
+}
+
+impl Patience {
+    /// The last argument says how long: `BLPOP`, `BZPOPMIN`.
+    pub(crate) const LAST: Self = Self {
+        timeout: -1,
+        is_array: true,
+    };
+    /// The first argument says how long: `BLMPOP`, `BZMPOP`.
+    pub(crate) const FIRST: Self = Self {
+        timeout: 1,
+        is_array: true,
+    };
+    /// The last argument says how long, and it answers one thing rather than an array: `BLMOVE`.
+    pub(crate) const LAST_OF_ONE: Self = Self {
+        timeout: -1,
+        is_array: false,
+    };
+}
+
+/// How long a client may wait at most.
+const TIMEOUT_MAX: f64 = 1e9;
+
+impl Patience {
+    /// For how long the command waits; `None` for ever.
+    ///
+    /// # Errors
+    /// When its argument is no time.
+    pub(crate) fn timeout(self, args: &Args) -> Result<Option<Duration>, Refusal> {
+        let index = match usize::try_from(self.timeout) {
+            Ok(index) => index,
+            Err(_) => args
+                .len()
+                .saturating_sub(usize::try_from(self.timeout.unsigned_abs()).unwrap_or(usize::MAX)),
+        };
+        let seconds = parse_float(args.at(index))
+            .filter(|seconds| seconds.is_finite())
+            .ok_or(Refusal::new("ERR timeout is not a float or out of range"))?;
+        match seconds {
+            seconds if seconds < 0.0 => Err(Refusal::new("ERR timeout is negative")),
+            0.0 => Ok(None),
+            seconds if seconds > TIMEOUT_MAX => Err(Refusal::new("ERR timeout is out of range")),
+            // The shortest time that Redis knows, so that it does not become for ever.
+            seconds => Ok(Some(Duration::from_secs_f64(seconds.max(0.001)))),
+        }
+    }
+}
+
 /// What does a command.
 #[derive(Clone, Copy)]
 pub(crate) enum Run {
@@ -193,7 +267,9 @@ pub(crate) enum Run {
     Keys(KeyFunction),
     /// A function on keys that waits until it has something: it answers nothing as long as there is nothing (and
     /// outside of `MULTI` and scripts is tried again then).
-    Blocking(KeyFunction),
+    Blocking(KeyFunction, Patience),
+    /// A function on the connection or on the hub.
+    Session(SessionFunction),
     /// One of several, by the next argument; their names are `command|subcommand`.
     Container(&'static [Command]),
 }
@@ -202,7 +278,8 @@ impl std::fmt::Debug for Run {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::Keys(_) => "Keys",
-            Self::Blocking(_) => "Blocking",
+            Self::Blocking(..) => "Blocking",
+            Self::Session(_) => "Session",
             Self::Container(_) => "Container",
         })
     }

@@ -1,6 +1,7 @@
 //! The commands, a file for each group.
 
 pub(crate) mod bitmaps;
+pub(crate) mod connection;
 pub(crate) mod expiry;
 pub(crate) mod generic;
 pub(crate) mod memento;

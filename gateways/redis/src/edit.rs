@@ -5,9 +5,9 @@ use switchboard_hub::keys::{Cells, Edit, Key, Reach};
 use crate::args::Args;
 use crate::call::{Call, Effects};
 use crate::command::{Command, Flag, KeyFunction};
-use crate::reply::Reply;
+use crate::reply::{Protocol, Reply};
 
-/// One command on keys. It takes the answers so far with it, and adds its own.
+/// One command on keys, which brings its answer back. It is used again for the next one.
 pub(crate) struct KeyCommand {
     pub(crate) command: &'static Command,
     pub(crate) function: KeyFunction,
@@ -15,8 +15,31 @@ pub(crate) struct KeyCommand {
     pub(crate) keys: Vec<Key>,
     pub(crate) reply: Reply,
     pub(crate) effects: Effects,
-    /// How much was answered before.
-    pub(crate) answered: usize,
+}
+
+/// A buffer of an answer that is kept for the next one has at most so many bytes.
+const KEPT_BYTES_MAX: usize = 64 * 1024;
+
+impl KeyCommand {
+    pub(crate) fn new(command: &'static Command, function: KeyFunction, protocol: Protocol) -> Self {
+        Self {
+            command,
+            function,
+            args: Args::default(),
+            keys: Vec::new(),
+            reply: Reply::new(protocol),
+            effects: Effects::default(),
+        }
+    }
+
+    /// Forgets what was asked and answered: what was read is a part of a buffer that others wait for.
+    pub(crate) fn clear(&mut self) {
+        self.args = Args::default();
+        self.keys.clear();
+        self.effects.clear();
+        self.reply.truncate(0);
+        self.reply.shrink(KEPT_BYTES_MAX);
+    }
 }
 
 impl Edit for KeyCommand {
@@ -29,7 +52,7 @@ impl Edit for KeyCommand {
     }
 
     fn run(&mut self, cells: &mut Cells<'_>) {
-        self.reply.truncate(self.answered);
+        self.reply.truncate(0);
         self.effects.clear();
         let outcome = (self.function)(&mut Call {
             args: &self.args,
@@ -39,7 +62,7 @@ impl Edit for KeyCommand {
         });
         if let Err(refusal) = outcome {
             // What it had answered until then is no answer.
-            self.reply.truncate(self.answered);
+            self.reply.truncate(0);
             self.reply.refusal(&refusal);
         }
     }

@@ -30,17 +30,29 @@
 
 mod args;
 mod call;
+mod clients;
 mod command;
 mod commands;
+mod connection;
+mod conversation;
 mod edit;
+mod gateway;
 mod glob;
+mod keyspace;
 mod options;
 mod random;
 mod refusal;
 mod reply;
+mod request;
 mod scan;
+mod stats;
 mod table;
 #[cfg(test)]
 mod testing;
+mod waiting;
 
+pub use gateway::RedisGateway;
+pub use keyspace::check_events;
 pub use options::RedisOptions;
+pub use request::{RequestError, RequestLimits, Requests, Words};
+pub use stats::RedisStats;

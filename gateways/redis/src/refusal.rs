@@ -19,6 +19,7 @@ impl Refusal {
         Self::new("WRONGTYPE Operation against a key holding the wrong kind of value");
     pub(crate) const NO_SUCH_KEY: Self = Self::new("ERR no such key");
     pub(crate) const INDEX_OUT_OF_RANGE: Self = Self::new("ERR index out of range");
+    pub(crate) const NOT_TEXT: Self = Self::new("ERR what names something at the hub must be UTF-8");
     pub(crate) const OUT_OF_RANGE: Self = Self::new("ERR value is out of range");
     pub(crate) const MUST_BE_POSITIVE: Self = Self::new("ERR value is out of range, must be positive");
 

@@ -35,6 +35,28 @@ impl Reply {
         &mut self.bytes
     }
 
+    /// Adds what was answered elsewhere, and takes it from there.
+    pub(crate) fn take_from(&mut self, other: &mut Self) {
+        if self.bytes.is_empty() {
+            std::mem::swap(&mut self.bytes, &mut other.bytes);
+        } else {
+            self.bytes.extend_from_slice(&other.bytes);
+        }
+        other.bytes.clear();
+    }
+
+    /// Adds what was answered elsewhere.
+    pub(crate) fn raw(&mut self, bytes: &[u8]) {
+        self.bytes.extend_from_slice(bytes);
+    }
+
+    /// Forgets the memory of what was answered if it is more than that.
+    pub(crate) fn shrink(&mut self, bytes_max: usize) {
+        if self.bytes.is_empty() && self.bytes.capacity() > bytes_max {
+            self.bytes = BytesMut::new();
+        }
+    }
+
     /// How many bytes were answered so far.
     pub(crate) fn len(&self) -> usize {
         self.bytes.len()

@@ -14,6 +14,7 @@ pub(crate) static GROUPS: &[&Group] = &[
     &commands::bitmaps::GROUP,
     &commands::sets::GROUP,
     &commands::memento::GROUP,
+    &commands::connection::GROUP,
 ];
 
 /// The command of that name, in whatever case.

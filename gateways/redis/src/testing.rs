@@ -121,7 +121,6 @@ impl Bed {
                         keys,
                         reply,
                         effects: Effects::default(),
-                        answered: 0,
                     };
                     self.edit(&mut edit);
                     self.effects = edit.effects;
@@ -216,7 +215,7 @@ fn command_of(args: &Args) -> Result<(&'static Command, crate::command::KeyFunct
         ));
     }
     match command.run {
-        Run::Keys(function) | Run::Blocking(function) => Ok((command, function)),
+        Run::Keys(function) | Run::Blocking(function, _) => Ok((command, function)),
         _ => panic!("{name} is not a function on keys"),
     }
 }

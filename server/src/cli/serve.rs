@@ -47,8 +47,8 @@ pub struct ServeArgs {
     /// Address to listen on, instead of all configured ones; may be given several times
     ///
     /// For gotalk, tcp://ADDRESS:PORT, tls://ADDRESS:PORT or unix://PATH, where {data} stands for the data directory;
-    /// for HTTP, http://ADDRESS:PORT or https://ADDRESS:PORT. Port 0 lets the system choose. A door of which no
-    /// address is given is closed.
+    /// for HTTP, http://ADDRESS:PORT or https://ADDRESS:PORT; for Redis, redis://ADDRESS:PORT or
+    /// rediss://ADDRESS:PORT. Port 0 lets the system choose. A door of which no address is given is closed.
     #[arg(long, value_name = "ADDR")]
     pub listen: Vec<String>,
     /// Folder of the daemon's own files and of its state; `:memory:` keeps nothing
@@ -103,13 +103,14 @@ impl ServeArgs {
             LogFormat::Text => "text",
             LogFormat::Json => "json",
         });
-        let [gotalk, http] = self.listen_settings();
+        let [gotalk, http, redis] = self.listen_settings();
         let self_signed = self
             .tls_self_signed
             .then(|| Setting::flag("--tls-self-signed", "tls", "self_signed", true));
         [
             gotalk,
             http,
+            redis,
             text("--data", "server", "data", &self.data),
             text("--engine", "engine", "engine", &self.engine),
             text("--durability", "engine", "durability", &self.durability),
@@ -127,16 +128,25 @@ impl ServeArgs {
     }
 
     /// The doors that are named, each with its addresses; the others are closed.
-    fn listen_settings(&self) -> [Option<Setting>; 2] {
+    fn listen_settings(&self) -> [Option<Setting>; 3] {
         if self.listen.is_empty() {
-            return [None, None];
+            return [None, None, None];
         }
-        let (http, gotalk): (Vec<String>, _) = self
-            .listen
-            .iter()
-            .cloned()
-            .partition(|address| address::HTTP.are_of(address));
-        [(address::GOTALK, gotalk), (address::HTTP, http)]
-            .map(|(door, listen)| Some(Setting::flag("--listen", door.section, "listen", listen)))
+        let (mut http, mut redis, mut gotalk) = (Vec::new(), Vec::new(), Vec::new());
+        for address in self.listen.iter().cloned() {
+            if address::HTTP.are_of(&address) {
+                http.push(address);
+            } else if address::REDIS.are_of(&address) {
+                redis.push(address);
+            } else {
+                gotalk.push(address);
+            }
+        }
+        [
+            (address::GOTALK, gotalk),
+            (address::HTTP, http),
+            (address::REDIS, redis),
+        ]
+        .map(|(door, listen)| Some(Setting::flag("--listen", door.section, "listen", listen)))
     }
 }

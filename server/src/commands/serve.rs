@@ -48,7 +48,11 @@ pub(super) fn serve(args: &ServeArgs, inherited: InheritedSockets) -> anyhow::Re
     }
     // The user's own programs may open the socket, as they may where the daemon was that user from the start.
     let owner = data_directory::owner(becoming)?;
-    for unix in [&mut config.gotalk.unix, &mut config.http.unix] {
+    for unix in [
+        &mut config.gotalk.unix,
+        &mut config.http.unix,
+        &mut config.redis.unix,
+    ] {
         unix.owner = unix.owner.or(owner);
     }
     let access_log = open_access_log(&config, owner)?;

@@ -39,6 +39,14 @@ pub const HTTP: Schemes = Schemes {
     port: 4780,
 };
 
+/// Those of the Redis door.
+pub const REDIS: Schemes = Schemes {
+    section: "redis",
+    plain: "redis",
+    tls: "rediss",
+    port: 4779,
+};
+
 impl Schemes {
     /// Whether the address begins as only those of this door do.
     pub fn are_of(&self, text: &str) -> bool {
@@ -62,7 +70,8 @@ pub enum ListenError {
     /// It begins as no address of this door does.
     #[error(
         "`{text}` begins with none of {}://, {}://, unix:// and fd://; \
-         tcp:// and tls:// lead to the gotalk door, http:// and https:// to the HTTP door", door.plain, door.tls
+         tcp:// and tls:// lead to the gotalk door, http:// and https:// to the HTTP door, redis:// and rediss:// to the \
+         Redis door", door.plain, door.tls
     )]
     Scheme {
         /// What was written.

@@ -29,6 +29,8 @@ pub struct RawConfig {
     pub gotalk: RawGotalk,
     /// The HTTP door.
     pub http: RawHttp,
+    /// The Redis door.
+    pub redis: RawRedis,
     /// The hub.
     pub hub: RawHub,
     /// Where the hub keeps its state.
@@ -270,6 +272,70 @@ impl Default for RawHttp {
             stream_buffer: ByteSize::from_kib(256),
             comment_interval: Span::from_secs(15),
             wait_max: Span::from_secs(300),
+        }
+    }
+}
+
+/// `[redis]`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawRedis {
+    /// Addresses to listen on.
+    pub listen: List,
+    /// Mode of the Unix sockets.
+    pub unix_mode: FileMode,
+    /// Whether connections begin with a PROXY header.
+    pub proxy_protocol: bool,
+    /// Who may send one.
+    pub proxy_trusted: List,
+    /// How many databases there are.
+    pub databases: NonZeroU32,
+    /// Longest silence of a client.
+    pub idle_timeout: Bound<Span>,
+    /// Longest time that a client takes nothing.
+    pub write_timeout: Span,
+    /// Largest value.
+    pub value_max: ByteSize,
+    /// Largest command.
+    pub command_max: ByteSize,
+    /// Bytes of answers that are written together.
+    pub replies_max: ByteSize,
+    /// Bytes of commands taken in while answers wait.
+    pub unanswered_max: ByteSize,
+    /// Commands that wait for EXEC.
+    pub queued_commands: NonZeroU32,
+    /// Bytes in them.
+    pub queued_max: ByteSize,
+    /// Messages that wait for one subscriber.
+    pub subscriber_messages: NonZeroU32,
+    /// Bytes in them.
+    pub subscriber_max: ByteSize,
+    /// Which events of keys are published.
+    pub notify_keyspace_events: String,
+    /// Longest CALL.
+    pub call_timeout: Span,
+}
+
+impl Default for RawRedis {
+    fn default() -> Self {
+        Self {
+            listen: List::of(["redis://127.0.0.1:4779"]),
+            unix_mode: FileMode(0o600),
+            proxy_protocol: false,
+            proxy_trusted: List::default(),
+            databases: count(16),
+            idle_timeout: Bound::Unlimited,
+            write_timeout: Span::from_secs(30),
+            value_max: ByteSize::from_mib(64),
+            command_max: ByteSize::from_mib(256),
+            replies_max: ByteSize::from_mib(1),
+            unanswered_max: ByteSize::from_mib(64),
+            queued_commands: count(100_000),
+            queued_max: ByteSize::from_mib(64),
+            subscriber_messages: count(100_000),
+            subscriber_max: ByteSize::from_mib(32),
+            notify_keyspace_events: String::new(),
+            call_timeout: Span::from_secs(60),
         }
     }
 }

@@ -16,8 +16,8 @@ use super::{
     address::{self, Schemes},
     engine::{self, Engine},
     raw::{
-        self, FileMode, List, LogFormat, RawConfig, RawGotalk, RawHttp, RawHub, RawLimits, RawLog, RawServer,
-        RawTls,
+        self, FileMode, List, LogFormat, RawConfig, RawGotalk, RawHttp, RawHub, RawLimits, RawLog, RawRedis,
+        RawServer, RawTls,
     },
 };
 use crate::{
@@ -26,8 +26,10 @@ use crate::{
 };
 
 mod http;
+mod redis;
 
 pub use http::Http;
+pub use redis::Redis;
 
 /// Largest payload in bytes that a gotalk header can declare: its size has eight hex digits.
 const PAYLOAD_BYTES_MAX: u64 = 0xffff_ffff;
@@ -49,6 +51,8 @@ pub struct Config {
     pub gotalk: Gotalk,
     /// The HTTP door.
     pub http: Http,
+    /// The Redis door.
+    pub redis: Redis,
     /// The hub.
     pub hub: Hub,
     /// Where it keeps its state.
@@ -141,7 +145,7 @@ impl Faults {
         });
     }
 
-    fn not_zero(&mut self, section: &'static str, key: &'static str, span: Span) -> Duration {
+    pub(super) fn not_zero(&mut self, section: &'static str, key: &'static str, span: Span) -> Duration {
         if span.0.is_zero() {
             self.tell(section, key, "must be longer than zero");
         }
@@ -174,16 +178,19 @@ pub(super) fn resolve(raw: &RawConfig) -> (Option<Config>, Vec<Fault>) {
     let connection = resolve_connection(&raw.limits, &mut faults);
     let gotalk = resolve_gotalk(&raw.gotalk, &server, &mut faults);
     let http = http::resolve(&raw.http, &server, &mut faults);
-    if raw.gotalk.listen.0.is_empty() && raw.http.listen.0.is_empty() {
+    let redis = redis::resolve(&raw.redis, &server, &mut faults);
+    let written = [&raw.gotalk.listen, &raw.http.listen, &raw.redis.listen];
+    if written.iter().all(|listen| listen.0.is_empty()) {
         faults.tell(
             "gotalk",
             "listen",
-            "is empty, and so is http.listen: nobody could connect",
+            "is empty, and so are http.listen and redis.listen: nobody could connect",
         );
     }
     let doors = [
         (&address::GOTALK, &gotalk.listen[..]),
         (&address::HTTP, &http.listen[..]),
+        (&address::REDIS, &redis.listen[..]),
     ];
     let tls = resolve_tls(&raw.tls, &server, doors, &mut faults);
     let hub = resolve_hub(&raw.hub, &mut faults);
@@ -196,6 +203,7 @@ pub(super) fn resolve(raw: &RawConfig) -> (Option<Config>, Vec<Fault>) {
         tls,
         gotalk,
         http,
+        redis,
         hub,
         engine,
     };
@@ -321,7 +329,12 @@ fn resolve_listen(
     let mut addresses: Vec<Address> = Vec::new();
     let data = server.data.as_deref();
     // Who keeps no files and named no addresses does without the socket among the default ones.
-    let is_default = [RawGotalk::default().listen, RawHttp::default().listen].contains(written);
+    let is_default = [
+        RawGotalk::default().listen,
+        RawHttp::default().listen,
+        RawRedis::default().listen,
+    ]
+    .contains(written);
     let wanted = |text: &&String| data.is_some() || !is_default || !address::is_in_data(text);
     for text in written.0.iter().filter(wanted) {
         match address::listen(text, data, door) {
@@ -369,7 +382,7 @@ fn resolve_proxy(
 fn resolve_tls(
     raw: &RawTls,
     server: &Server,
-    doors: [(&'static Schemes, &[Address]); 2],
+    doors: [(&'static Schemes, &[Address]); 3],
     faults: &mut Faults,
 ) -> Option<TlsSettings> {
     let certificate = resolve_certificate(raw, server, faults);
@@ -393,7 +406,7 @@ fn resolve_tls(
             } else {
                 "certificate"
             };
-            let message = "there is a certificate, but no door that shows it: add a tls:// or https:// address to \
+            let message = "there is a certificate, but no door that shows it: add a tls://, https:// or rediss:// address to \
                            listen (like --listen tls://127.0.0.1:4743)";
             faults.tell("tls", key, message);
         }

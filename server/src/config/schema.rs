@@ -8,10 +8,12 @@ use serde::{
     forward_to_deserialize_any,
 };
 
-use super::raw::{RawEngine, RawGotalk, RawHttp, RawHub, RawLimits, RawLog, RawNats, RawServer, RawTls};
+use super::raw::{
+    RawEngine, RawGotalk, RawHttp, RawHub, RawLimits, RawLog, RawNats, RawRedis, RawServer, RawTls,
+};
 
 /// Every section with its keys, in the order of the file.
-pub fn sections() -> [(&'static str, &'static [&'static str]); 9] {
+pub fn sections() -> [(&'static str, &'static [&'static str]); 10] {
     [
         ("server", fields_of::<RawServer>()),
         ("log", fields_of::<RawLog>()),
@@ -19,6 +21,7 @@ pub fn sections() -> [(&'static str, &'static [&'static str]); 9] {
         ("tls", fields_of::<RawTls>()),
         ("gotalk", fields_of::<RawGotalk>()),
         ("http", fields_of::<RawHttp>()),
+        ("redis", fields_of::<RawRedis>()),
         ("hub", fields_of::<RawHub>()),
         ("engine", fields_of::<RawEngine>()),
         ("nats", fields_of::<RawNats>()),

@@ -384,7 +384,7 @@ fn addresses_must_be_complete() {
         load_text("[gotalk]\nlisten = []").is_ok(),
         "the HTTP door is open"
     );
-    let problem = only_problem("[gotalk]\nlisten = []\n[http]\nlisten = []");
+    let problem = only_problem("[gotalk]\nlisten = []\n[http]\nlisten = []\n[redis]\nlisten = []");
     assert!(
         problem.starts_with("FILE:2:10: gotalk.listen: is empty"),
         "{problem}"

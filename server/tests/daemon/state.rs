@@ -12,7 +12,8 @@ async fn refused(folder: &Path, arguments: &[&str]) -> Ran {
     command
         .args(ADDRESS)
         .args(arguments)
-        .env("SWITCHBOARD_HTTP_LISTEN", "[]");
+        .env("SWITCHBOARD_HTTP_LISTEN", "[]")
+        .env("SWITCHBOARD_REDIS_LISTEN", "[]");
     run_with(command, b"").await
 }
 

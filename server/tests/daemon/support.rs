@@ -217,6 +217,7 @@ impl Daemon {
         command
             .args(arguments)
             .env("SWITCHBOARD_HTTP_LISTEN", "[]")
+            .env("SWITCHBOARD_REDIS_LISTEN", "[]")
             .envs(environment.iter().copied());
         let mut process = Process::start(command);
         let mut doors = Vec::new();

@@ -1,0 +1,327 @@
+//! One connection: reads what has come, does all of it in order, and writes the answers together.
+
+use std::io;
+
+use bytes::{Buf, BytesMut};
+use futures_util::FutureExt;
+use switchboard_net::{ReadHalf, Stream, WriteHalf};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::time::{Instant, sleep_until, timeout};
+
+use crate::args::Args;
+use crate::clients::{Client, Order};
+use crate::conversation::{Conversation, Step};
+use crate::refusal::Refusal;
+use crate::request::{RequestError, Requests};
+use crate::stats::Counters;
+
+mod blocking;
+
+/// Bytes read at once, at first; twice as many whenever that is filled.
+const READ_BYTES_MIN: usize = 4 * 1024;
+
+/// Bytes read at once, at most: so a long pipeline is done in parts, and others have their turn.
+const READ_BYTES_MAX: usize = 64 * 1024;
+
+/// After so many commands others have their turn, if there are more.
+const TURN_COMMANDS: usize = 4096;
+
+/// Memory for answers that is kept while there are none.
+const KEPT_BYTES_MAX: usize = 64 * 1024;
+
+/// A client that talks.
+pub(crate) struct Talk {
+    read: ReadHalf,
+    write: WriteHalf,
+    buffer: BytesMut,
+    requests: Requests,
+    conversation: Conversation,
+    read_bytes: usize,
+    /// Whether something came while answers were written.
+    has_more: bool,
+    /// Whether the client sends nothing more.
+    is_half_closed: bool,
+}
+
+/// Why it ended.
+#[derive(Debug)]
+pub(crate) enum End {
+    /// The client went away.
+    Gone,
+    /// It said good-bye, or was told so in the last answer.
+    Quit,
+    /// Somebody ended it.
+    Killed,
+    /// The daemon goes down.
+    Drained,
+    /// It was silent for too long.
+    Idle,
+    /// It did not take its replies.
+    Unread,
+    /// It was too slow for what it subscribed to.
+    TooSlow,
+    /// What came is no Redis.
+    Malformed(RequestError),
+    /// The connection broke.
+    Broken(io::Error),
+}
+
+impl End {
+    /// Logs and counts it.
+    pub(crate) fn tell(self, client: &Client, counters: &Counters) {
+        let address = &client.address;
+        match self {
+            Self::Unread => {
+                Counters::add(&counters.unread, 1);
+                tracing::warn!(address, "closing a connection that does not take its replies");
+            }
+            Self::TooSlow => {
+                Counters::add(&counters.too_slow, 1);
+                tracing::warn!(
+                    address,
+                    "closing a connection that is too slow for what it subscribed to"
+                );
+            }
+            Self::Malformed(error) => {
+                Counters::add(&counters.malformed, 1);
+                tracing::info!(address, %error, "closing a connection that is not understood");
+            }
+            other => tracing::debug!(address, reason = ?other, "connection closed"),
+        }
+    }
+}
+
+impl Talk {
+    pub(crate) fn new(stream: Stream, conversation: Conversation) -> Self {
+        let (read, write) = stream.into_split();
+        Self {
+            read,
+            write,
+            buffer: BytesMut::new(),
+            requests: Requests::new(conversation.shared.options.request),
+            conversation,
+            read_bytes: READ_BYTES_MIN,
+            has_more: false,
+            is_half_closed: false,
+        }
+    }
+
+    /// Talks to the end.
+    pub(crate) async fn run(mut self) -> End {
+        let end = loop {
+            if let Err(end) = self.turn().await {
+                break end;
+            }
+        };
+        if matches!(end, End::Quit | End::Malformed(_) | End::Drained) {
+            // The last answer, such as why it ends.
+            let _ = self.flush().await;
+            let _ = timeout(
+                self.conversation.shared.options.write_timeout,
+                self.write.shutdown(),
+            )
+            .await;
+        }
+        end
+    }
+
+    async fn turn(&mut self) -> Result<(), End> {
+        self.work().await?;
+        self.has_more = false;
+        self.flush().await?;
+        if self.has_more {
+            return Ok(());
+        }
+        self.more().await
+    }
+
+    /// Does all that has come.
+    async fn work(&mut self) -> Result<(), End> {
+        let mut done = 0;
+        let outcome = loop {
+            let words = match self.requests.next(&mut self.buffer) {
+                Ok(Some(words)) => words,
+                Ok(None) => break Ok(()),
+                Err(error) => {
+                    self.conversation
+                        .reply
+                        .refusal(&Refusal::of(format!("ERR {error}")));
+                    break Err(End::Malformed(error));
+                }
+            };
+            if let Err(end) = self.command(words.into()).await {
+                break Err(end);
+            }
+            done += 1;
+            if self.conversation.reply.len() >= self.conversation.shared.options.replies_bytes_max {
+                self.flush().await?;
+            }
+            if done % TURN_COMMANDS == 0 {
+                tokio::task::yield_now().await;
+            }
+        };
+        if done > 0 {
+            Counters::add(&self.conversation.shared.counters.commands, done as u64);
+            self.conversation.note();
+        }
+        outcome
+    }
+
+    async fn command(&mut self, args: Args) -> Result<(), End> {
+        let mut from = self.conversation.reply.len();
+        let step = self.conversation.execute(args);
+        let end = match step {
+            Step::Done => Ok(()),
+            Step::Close => Err(End::Quit),
+            // It may take long: what others were answered does not wait for it. Afterwards, no answer is left.
+            step => {
+                if from > 0 {
+                    let answered = self.conversation.reply.bytes().split_off(from);
+                    self.flush().await?;
+                    self.conversation.reply.raw(&answered);
+                    from = 0;
+                }
+                Box::pin(self.slowly(step)).await
+            }
+        };
+        self.conversation.hush(from);
+        end
+    }
+
+    /// What takes time.
+    async fn slowly(&mut self, step: Step) -> Result<(), End> {
+        match step {
+            Step::Done => {}
+            Step::Close => return Err(End::Quit),
+            Step::Wait(edit, patience) => return self.wait(edit, patience).await,
+            Step::Edit(stored) => {
+                let outcome = stored.await;
+                let conversation = &mut self.conversation;
+                match outcome
+                    .map_err(Refusal::from)
+                    .and_then(crate::conversation::returned)
+                {
+                    Ok(edit) => conversation.finish(edit),
+                    Err(refusal) => conversation.reply.refusal(&refusal),
+                }
+            }
+            Step::Later(later) => {
+                let client = self.conversation.client.clone();
+                let said = tokio::select! {
+                    said = later => said,
+                    () = client.killed() => return Err(End::Killed),
+                };
+                match said {
+                    Ok(say) => say(&mut self.conversation.reply),
+                    Err(refusal) => self.conversation.reply.refusal(&refusal),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes all answers.
+    async fn flush(&mut self) -> Result<(), End> {
+        while self.conversation.reply.len() > 0 {
+            let bytes = self.conversation.reply.bytes();
+            match self.write.write(bytes).now_or_never() {
+                Some(Ok(0)) => return Err(End::Gone),
+                Some(Ok(written)) => bytes.advance(written),
+                Some(Err(error)) => return Err(End::Broken(error)),
+                None => Box::pin(self.flush_slowly()).await?,
+            }
+        }
+        if !matches!(self.write.flush().now_or_never(), Some(Ok(()))) {
+            let patience = self.conversation.shared.options.write_timeout;
+            match timeout(patience, self.write.flush()).await {
+                Ok(flushed) => flushed.map_err(End::Broken)?,
+                Err(_) => return Err(End::Unread),
+            }
+        }
+        self.conversation.reply.shrink(KEPT_BYTES_MAX);
+        Ok(())
+    }
+
+    /// Writes to a client that takes its time. It may still be sending, and take no answer before it is done: so what
+    /// it sends is taken in meanwhile.
+    async fn flush_slowly(&mut self) -> Result<(), End> {
+        let options = &self.conversation.shared.options;
+        let (patience, unanswered_max) = (options.write_timeout, options.unanswered_bytes_max);
+        let client = self.conversation.client.clone();
+        let mut deadline = Instant::now() + patience;
+        while self.conversation.reply.len() > 0 {
+            let bytes = self.conversation.reply.bytes();
+            let may_read = !self.is_half_closed && self.buffer.len() < unanswered_max;
+            if may_read {
+                self.buffer.reserve(self.read_bytes);
+            }
+            tokio::select! {
+                biased;
+                written = self.write.write(bytes) => match written {
+                    Ok(0) => return Err(End::Gone),
+                    Ok(written) => {
+                        bytes.advance(written);
+                        deadline = Instant::now() + patience;
+                    }
+                    Err(error) => return Err(End::Broken(error)),
+                },
+                read = self.read.read_buf(&mut self.buffer), if may_read => {
+                    self.is_half_closed = read.map_err(End::Broken)? == 0;
+                    self.has_more = true;
+                }
+                () = client.killed() => return Err(End::Killed),
+                () = sleep_until(deadline) => return Err(End::Unread),
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits for more.
+    async fn more(&mut self) -> Result<(), End> {
+        if self.is_half_closed {
+            return Err(End::Gone);
+        }
+        self.buffer.reserve(self.read_bytes);
+        // Under load there is more already, and nothing else needs to be looked at.
+        if let Some(read) = self.read.read_buf(&mut self.buffer).now_or_never() {
+            return self.took(read);
+        }
+        let idle_timeout = self.conversation.idle_timeout();
+        let deadline = idle_timeout.map(|timeout| Instant::now() + timeout);
+        tokio::select! {
+            biased;
+            read = self.read.read_buf(&mut self.buffer) => self.took(read),
+            order = self.conversation.client.ordered() => match order {
+                Order::Kill => Err(End::Killed),
+                Order::Drain => Err(End::Drained),
+                // It waits for nothing.
+                Order::Timeout | Order::Unblock => Ok(()),
+            },
+            () = until(deadline) => Err(End::Idle),
+        }
+    }
+
+    fn took(&mut self, read: io::Result<usize>) -> Result<(), End> {
+        match read {
+            Ok(0) => {
+                self.is_half_closed = true;
+                Err(End::Gone)
+            }
+            Ok(read) => {
+                if read >= self.read_bytes {
+                    self.read_bytes = (self.read_bytes * 2).min(READ_BYTES_MAX);
+                }
+                Ok(())
+            }
+            Err(error) => Err(End::Broken(error)),
+        }
+    }
+}
+
+/// Waits until that moment; for ever, if there is none.
+async fn until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => sleep_until(deadline).await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,129 @@
+//! Commands that wait for elements.
+
+use bytes::BytesMut;
+use tokio::io::AsyncReadExt;
+use tokio::time::Instant;
+
+use super::{End, Talk, until};
+use crate::clients::Order;
+use crate::command::Patience;
+use crate::conversation::returned;
+use crate::edit::KeyCommand;
+use crate::refusal::Refusal;
+
+const UNBLOCKED: Refusal = Refusal::new("UNBLOCKED client unblocked via CLIENT UNBLOCK");
+
+/// What a key of another kind is answered with: for one who waits already, that is as if there were nothing.
+const WRONG_TYPE: &[u8] = b"-WRONGTYPE";
+
+/// What came of a try.
+enum Try {
+    /// It is answered.
+    Done,
+    /// There is nothing yet.
+    Nothing(Box<KeyCommand>),
+}
+
+impl Talk {
+    /// Tries, and waits until it is worth while to try again.
+    pub(super) async fn wait(&mut self, edit: Box<KeyCommand>, patience: Patience) -> Result<(), End> {
+        let deadline = match patience.timeout(&edit.args) {
+            Ok(timeout) => timeout.map(|timeout| Instant::now() + timeout),
+            Err(refusal) => {
+                self.conversation.reply.refusal(&refusal);
+                return Ok(());
+            }
+        };
+        let Try::Nothing(mut edit) = self.attempt(edit, false).await else {
+            return Ok(());
+        };
+        // It may stay for long: what was read with it does not.
+        edit.args = edit.args.unshared();
+        edit.keys.clear();
+        if let Err(refusal) = edit.command.keys.add(&edit.args, &mut edit.keys) {
+            self.conversation.reply.refusal(&refusal);
+            return Ok(());
+        }
+        self.flush().await?;
+        let shared = self.conversation.shared.clone();
+        let client = self.conversation.client.clone();
+        client.state.lock().is_blocked = true;
+        let ticket = shared.waiting.enter(self.conversation.database, &edit.keys);
+        let mut watch = self.conversation.watch(&edit.keys).await;
+        let outcome = loop {
+            edit = match self.attempt(edit, true).await {
+                Try::Done => break Ok(()),
+                Try::Nothing(edit) => edit,
+            };
+            // Somebody behind may wait for what is nothing for this one.
+            ticket.pass();
+            tokio::select! {
+                biased;
+                () = ticket.woken() => {}
+                () = watch.changed() => {}
+                order = client.ordered() => match order {
+                    Order::Kill => break Err(End::Killed),
+                    Order::Drain => break Err(End::Drained),
+                    Order::Unblock => {
+                        self.conversation.reply.refusal(&UNBLOCKED);
+                        break Ok(());
+                    }
+                    Order::Timeout => {
+                        self.nothing(patience);
+                        break Ok(());
+                    }
+                },
+                end = Self::listen(&mut self.read, &mut self.buffer, self.conversation.shared.options.unanswered_bytes_max) => break Err(end),
+                () = until(deadline) => {
+                    self.nothing(patience);
+                    break Ok(());
+                }
+            }
+        };
+        drop(ticket);
+        client.state.lock().is_blocked = false;
+        outcome
+    }
+
+    fn nothing(&mut self, patience: Patience) {
+        if patience.is_array {
+            self.conversation.reply.null_array();
+        } else {
+            self.conversation.reply.null();
+        }
+    }
+
+    async fn attempt(&mut self, edit: Box<KeyCommand>, is_waiting: bool) -> Try {
+        let outcome = match self.conversation.start(edit) {
+            Ok(Ok(edit)) => Ok(edit),
+            Ok(Err(stored)) => stored.await.map_err(Refusal::from).and_then(returned),
+            Err(refusal) => Err(refusal),
+        };
+        match outcome {
+            Ok(mut edit) => {
+                let is_nothing =
+                    edit.reply.len() == 0 || (is_waiting && edit.reply.bytes().starts_with(WRONG_TYPE));
+                if is_nothing {
+                    return Try::Nothing(edit);
+                }
+                self.conversation.finish(edit);
+            }
+            Err(refusal) => self.conversation.reply.refusal(&refusal),
+        }
+        Try::Done
+    }
+
+    /// Notices when the client goes away; what it sends until then is for later, and is taken in within bounds.
+    async fn listen(read: &mut switchboard_net::ReadHalf, buffer: &mut BytesMut, bytes_max: usize) -> End {
+        loop {
+            if buffer.len() >= bytes_max {
+                return std::future::pending().await;
+            }
+            match read.read_buf(buffer).await {
+                Ok(0) => return End::Gone,
+                Ok(_) => {}
+                Err(error) => return End::Broken(error),
+            }
+        }
+    }
+}

@@ -1,0 +1,49 @@
+//! What the gateway counts.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::clients::Clients;
+
+/// Counts since the gateway began. Each is exact by itself; together they are no snapshot of one moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct RedisStats {
+    /// Connections that are open.
+    pub clients: u64,
+    /// Connections that were opened.
+    pub connections: u64,
+    /// Commands that came.
+    pub commands: u64,
+    /// Connections ended because what came over them is no Redis.
+    pub malformed: u64,
+    /// Connections ended because they did not take their replies.
+    pub unread: u64,
+    /// Connections ended because they were too slow for what they subscribed to.
+    pub too_slow: u64,
+}
+
+/// What the connections count in.
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    pub(crate) commands: AtomicU64,
+    pub(crate) malformed: AtomicU64,
+    pub(crate) unread: AtomicU64,
+    pub(crate) too_slow: AtomicU64,
+}
+
+impl Counters {
+    pub(crate) fn add(counter: &AtomicU64, count: u64) {
+        counter.fetch_add(count, Ordering::Relaxed);
+    }
+
+    pub(crate) fn read(&self, clients: &Clients) -> RedisStats {
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        RedisStats {
+            clients: clients.count() as u64,
+            connections: clients.opened(),
+            commands: read(&self.commands),
+            malformed: read(&self.malformed),
+            unread: read(&self.unread),
+            too_slow: read(&self.too_slow),
+        }
+    }
+}
