@@ -15,6 +15,7 @@ use tokio::time::Instant;
 use crate::clients::{Client, Clients, Order};
 use crate::connection::Talk;
 use crate::conversation::Conversation;
+use crate::cursors::Cursors;
 use crate::keyspace::Keyspace;
 use crate::options::RedisOptions;
 use crate::stats::{Counters, RedisStats};
@@ -40,6 +41,7 @@ pub(crate) struct Shared {
     pub(crate) counters: Counters,
     pub(crate) clients: Clients,
     pub(crate) waiting: Waiting,
+    pub(crate) cursors: Cursors,
     pub(crate) keyspace: Keyspace,
     pub(crate) since: Instant,
     pub(crate) began: SystemTime,
@@ -63,6 +65,7 @@ impl RedisGateway {
                 counters: Counters::default(),
                 clients: Clients::default(),
                 waiting: Waiting::default(),
+                cursors: Cursors::default(),
                 keyspace,
                 since: Instant::now(),
                 began: SystemTime::now(),

@@ -116,6 +116,12 @@ impl Glob {
         literals.collect()
     }
 
+    /// Whether only one text fits.
+    pub(crate) fn is_literal(&self) -> bool {
+        let is_byte = |element: &Element| matches!(element, Element::Byte(_));
+        self.elements.iter().all(is_byte)
+    }
+
     /// Whether everything fits.
     pub(crate) fn is_everything(&self) -> bool {
         self.elements == [Element::Some]
@@ -257,6 +263,7 @@ mod tests {
             assert_eq!(Glob::new(pattern.as_bytes()).literal_prefix(), prefix.as_bytes());
         }
         assert!(Glob::new(b"**").is_everything());
+        assert!(Glob::new(b"a\\*b").is_literal() && !Glob::new(b"a*b").is_literal());
     }
 
     proptest! {

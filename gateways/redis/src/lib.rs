@@ -22,6 +22,7 @@
 //! | `commands` | a file for each group |
 //! | `args`, `reply`, `refusal`, `call` | what a command works with |
 //! | `scan`, `random` | what commands on structures share |
+//! | `cursors` | where scans of keys go on |
 //! | `glob` | patterns of keys and channels |
 //! | `edit` | commands on their way through the engine |
 
@@ -35,6 +36,7 @@ mod command;
 mod commands;
 mod connection;
 mod conversation;
+mod cursors;
 mod edit;
 mod gateway;
 mod glob;

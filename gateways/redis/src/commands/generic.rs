@@ -6,6 +6,7 @@ mod expire;
 mod names;
 mod object;
 mod presence;
+mod scan;
 mod sort;
 mod time;
 
@@ -20,14 +21,17 @@ pub(crate) static GROUP: Group = Group {
         expire::EXPIRE,
         expire::EXPIREAT,
         time::EXPIRETIME,
+        scan::KEYS,
         object::OBJECT,
         time::PERSIST,
         expire::PEXPIRE,
         expire::PEXPIREAT,
         time::PEXPIRETIME,
         time::PTTL,
+        scan::RANDOMKEY,
         names::RENAME,
         names::RENAMENX,
+        scan::SCAN,
         sort::SORT,
         sort::SORT_RO,
         presence::TOUCH,

@@ -3,18 +3,20 @@
 
 use bytes::Bytes;
 
-use crate::args::parse_float;
+use crate::args::{Args, parse_float};
 use crate::call::{Call, Class};
 use crate::command::{Command, Flag, Group, Keys, Run, Support};
 use crate::commands::expiry::{From, Unit, When, millis_of};
 use crate::commands::strings::{check_length, numbers, ranges};
+use crate::conversation::{Conversation, Step};
 use crate::refusal::Refusal;
+use crate::reply::Reply;
 
 /// See the module.
 pub(crate) static GROUP: Group = Group {
     name: "memento",
     title: "Memento and Orestes",
-    commands: &[PUT, INC, DEC, INCF, DECF, GETP, PREPEND],
+    commands: &[PUT, INC, DEC, INCF, DECF, GETP, PREPEND, FLUSH, EXIT],
 };
 
 const PUT: Command = Command {
@@ -105,6 +107,32 @@ const PREPEND: Command = Command {
     run: Run::Keys(prepend),
 };
 
+const FLUSH: Command = Command {
+    name: "flush",
+    arity: 1,
+    flags: &[Flag::Write],
+    keys: Keys::None,
+    since: "",
+    summary: "Deletes every key of the database.",
+    complexity: "O(N), N keys",
+    syntax: "",
+    support: Support::Own,
+    run: Run::Session(flush),
+};
+
+const EXIT: Command = Command {
+    name: "exit",
+    arity: 1,
+    flags: &[Flag::NoScript, Flag::Fast, Flag::NoAuth],
+    keys: Keys::None,
+    since: "",
+    summary: "Closes the connection, as QUIT does.",
+    complexity: "O(1)",
+    syntax: "",
+    support: Support::Own,
+    run: Run::Session(exit),
+};
+
 /// # Errors
 /// When there are more arguments than that.
 fn check_arity(call: &Call<'_, '_>, command: &str, arguments_max: usize) -> Result<(), Refusal> {
@@ -190,6 +218,19 @@ fn prepend(call: &mut Call<'_, '_>) -> Result<(), Refusal> {
     cell.put(value);
     call.effects.event(Class::String, "prepend", &key);
     Ok(())
+}
+
+fn flush(conversation: &mut Conversation, _: &Args) -> Result<Step, Refusal> {
+    let cleared = conversation.session.keys()?.clear(conversation.bucket())?;
+    Ok(Step::later(async move {
+        cleared.await?;
+        Ok(|reply: &mut Reply| reply.ok())
+    }))
+}
+
+fn exit(conversation: &mut Conversation, _: &Args) -> Result<Step, Refusal> {
+    conversation.reply.ok();
+    Ok(Step::Close)
 }
 
 #[cfg(test)]
