@@ -15,8 +15,11 @@ use std::path::{Path, PathBuf};
 use crate::OpenError;
 use crate::mark::{Mark, this_boot};
 
-/// The version that this program writes, and the only one that it reads.
-const VERSION: u32 = 1;
+/// The version that this program writes.
+const VERSION: u32 = 2;
+
+/// The oldest version that it reads, and makes the newest of: before 2 no structure had parts.
+const VERSION_MIN: u32 = 1;
 
 /// The names of what is in it.
 pub(crate) const MARK: &str = "mark";
@@ -40,6 +43,8 @@ pub(crate) enum Contents {
     New,
     /// State of this version.
     State,
+    /// State of a version before this one, which can be read.
+    OlderState,
 }
 
 impl Directory {
@@ -76,6 +81,7 @@ impl Directory {
             .and_then(|rest| rest.trim_end().parse().ok());
         match version {
             Some(VERSION) => Ok(Contents::State),
+            Some(VERSION_MIN..VERSION) => Ok(Contents::OlderState),
             Some(found) => Err(OpenError::OtherFormat {
                 directory: self.path.clone(),
                 found,
@@ -110,7 +116,7 @@ impl Directory {
         Ok(Contents::New)
     }
 
-    /// Notes that everything has been created.
+    /// Notes that everything has been created, or is as this version has it.
     pub(crate) fn finish_creation(&self) -> Result<(), OpenError> {
         let path = self.join("format");
         write_whole(&path, &format!("{FORMAT_NAME}{VERSION}\n"))

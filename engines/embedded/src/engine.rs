@@ -204,6 +204,9 @@ fn open_directory(path: &Path, options: &EmbeddedOptions) -> Result<Opened, Open
     if let Some(missing @ 1..) = fjall.required.checked_sub(found.number) {
         tracing::error!("the last {missing} commits to {} are lost", path.display());
     }
+    if contents == Contents::OlderState {
+        directory.finish_creation()?;
+    }
     Ok(Opened {
         store: Arc::new(store),
         number: found.number,

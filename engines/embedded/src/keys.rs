@@ -8,9 +8,10 @@
 //! | module | what it is |
 //! | --- | --- |
 //! | `slot` | one key with what it has |
+//! | `home` | a structure in memory, and its parts in the store |
 //! | `lane` | the map of hot keys, and what of it is to be written |
 //! | `buckets` | counts and revisions by bucket |
-//! | `read`, `write`, `batch` | the verbs |
+//! | `read`, `write`, `batch`, `edit` | the verbs |
 //! | `collect` | what the commit thread takes and writes |
 //! | `memory` | keys that are not hot: read from the store when asked for, dropped when memory is short |
 //! | `expiry` | clears up what has expired |
@@ -29,7 +30,9 @@ use crate::commit::Committer;
 mod batch;
 mod buckets;
 mod collect;
+mod edit;
 mod expiry;
+mod home;
 mod lane;
 mod memory;
 mod open;
@@ -166,8 +169,7 @@ impl Keys for EmbeddedKeys {
     }
 
     fn edit(&self, bucket: &Bucket, edit: Box<dyn Edit>) -> Answer<Box<dyn Edit>> {
-        let (this, bucket) = (self.clone(), bucket.clone());
-        Answer::later(async move { keys::edit_by_compare(&this, &bucket, edit, || this.shared.now()).await })
+        edit::edit(&self.shared, bucket, edit)
     }
 
     fn scan(&self, bucket: &Bucket, scan: Scan) -> Answer<Page> {

@@ -46,17 +46,20 @@ pub(crate) enum Space {
     Queues = 4,
     /// What is known of blobs.
     Blobs = 5,
+    /// The parts of large structures, by generation and sequence.
+    Structures = 6,
 }
 
 impl Space {
     /// All of them, in order.
-    pub(crate) const ALL: [Self; 6] = [
+    pub(crate) const ALL: [Self; 7] = [
         Self::Engine,
         Self::Keys,
         Self::Expiries,
         Self::Buckets,
         Self::Queues,
         Self::Blobs,
+        Self::Structures,
     ];
 }
 
@@ -69,6 +72,7 @@ impl fmt::Display for Space {
             Self::Buckets => "buckets",
             Self::Queues => "queues",
             Self::Blobs => "blobs",
+            Self::Structures => "structures",
         })
     }
 }

@@ -18,7 +18,7 @@ pub enum Decision {
     Delete,
     /// The key has this now; its revision is the engine's to give.
     Set {
-        /// The value.
+        /// The value. Of a structure it may be empty, where `current` has none of it either: it stays as it is then.
         value: Bytes,
         /// What kind of value it is.
         kind: Kind,

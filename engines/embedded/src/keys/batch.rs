@@ -6,16 +6,17 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use foldhash::{HashMap, HashMapExt};
 use switchboard_engine::keys::{BATCH_WRITES_MAX, BatchOutcome, Decision, Entry, Revision, Write};
-use switchboard_engine::{Answer, Bucket, EngineError, Key, Result};
+use switchboard_engine::{Answer, Bucket, EngineError, Key, Kind, Result};
 
 use super::buckets::BucketState;
 use super::memory::{self, Loaded};
 use super::read::{Locked, TRIES, lane_of, lock_lanes, too_little_memory};
 use super::ring::Ring;
-use super::slot::{Content, Name, Slot};
-use super::write::{Attempt, Publication};
+use super::slot::{Name, Slot};
+use super::write::{self, Attempt, Publication};
 use super::{Shared, closed};
 use crate::commit::Admission;
 
@@ -118,7 +119,16 @@ fn attempt(
     for counts in counts {
         shared.tell(bucket, counts);
     }
-    let outcomes = decided.into_iter().map(|one| (one.before, one.after));
+    let told = |entry: Entry| match entry.kind {
+        Kind::Plain => entry,
+        _ => Entry {
+            value: Bytes::new(),
+            ..entry
+        },
+    };
+    let outcomes = decided
+        .into_iter()
+        .map(|one| (one.before.map(told), one.after.map(told)));
     Attempt::Done(Ok(BatchOutcome::Done(outcomes.collect())))
 }
 
@@ -147,8 +157,8 @@ fn decide(
         let before = match earlier {
             Some(earlier) => earlier.after.clone(),
             None => match cold {
-                Some(slot) => slot.entry(|| now),
-                None => shared.lane(name).peek(name, |slot| slot.entry(|| now)).flatten(),
+                Some(slot) => slot.told(|| now),
+                None => shared.lane(name).peek(name, |slot| slot.told(|| now)).flatten(),
             },
         };
         let revision = Revision(first.0 + index as u64);
@@ -218,12 +228,13 @@ fn publish<'a>(
             hot_cost: hot.map_or(0, Slot::cost),
             is_expiry: false,
         };
-        let content = one.after.as_ref().map(|entry| Content {
-            value: &entry.value,
-            kind: entry.kind,
-            created: entry.created,
-            expires: entry.expires,
+        let value = one.after.as_ref().map(|entry| {
+            // What it is made of was looked at when it was decided.
+            let value = write::Decided::new(name, publication.before, entry.kind, entry.value.clone());
+            value.unwrap_or_else(|_| write::Decided::Plain(entry.value.clone()))
         });
+        let content = (value.as_ref().zip(one.after.as_ref()))
+            .map(|(value, entry)| value.content(entry.created, entry.expires));
         publication.publish(state, one.revision, content, ring.as_deref_mut());
     }
     turn();

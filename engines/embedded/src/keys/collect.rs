@@ -9,6 +9,7 @@ use foldhash::HashMap;
 use parking_lot::MutexGuard;
 
 use super::buckets::BucketState;
+use super::home::{Generation, Script};
 use super::lane::{Change, Lane, LaneState};
 use super::record::{self, StoredBucket};
 use super::slot::{Name, Slot};
@@ -21,6 +22,9 @@ pub(super) type InFlight = Arc<Vec<Vec<Change>>>;
 
 /// The greatest revision of buckets that the store has forgotten.
 pub(super) const FLOOR_KEY: &[u8] = b"floor";
+
+/// The greatest generation of parts of structures that was given.
+pub(super) const GENERATION_KEY: &[u8] = b"generation";
 
 /// There if the engine was closed, and no key was changed since.
 pub(crate) const CLOSED_KEY: &[u8] = b"closed";
@@ -35,6 +39,8 @@ pub(super) struct Written {
     pub(super) buckets: HashMap<u32, StoredBucket>,
     /// Whether it says that the engine was closed.
     pub(super) says_closed: bool,
+    /// The greatest generation of parts of structures that was given.
+    generation: Generation,
     /// Buckets that the store knows wrongly.
     recounted: Vec<Arc<BucketState>>,
     is_closing: bool,
@@ -46,11 +52,13 @@ impl Written {
     pub(super) fn new(
         buckets: HashMap<u32, StoredBucket>,
         says_closed: bool,
+        generation: Generation,
         recounted: Vec<Arc<BucketState>>,
     ) -> Self {
         Self {
             buckets,
             says_closed,
+            generation,
             recounted,
             is_closing: false,
             tidied: Instant::now(),
@@ -61,9 +69,13 @@ impl Written {
 
 impl Source for Shared {
     fn collect(&self, batch: &mut Batch) -> usize {
-        let (in_flight, bytes) = self.take();
         let mut written = self.written.lock();
-        let mut changed = put_changes(self, &mut written, &in_flight, batch);
+        let generation = written.generation;
+        let (in_flight, scripts, bytes) = self.take(&mut written.generation);
+        if written.generation != generation {
+            batch.put(Space::Engine, GENERATION_KEY, &written.generation.to_le_bytes());
+        }
+        let mut changed = put_changes(self, &mut written, &in_flight, &scripts, batch);
         changed.append(&mut written.recounted);
         put_buckets(self, &mut written, &changed, batch);
         self.expiries.collect(batch);
@@ -107,9 +119,12 @@ impl Source for Shared {
     }
 }
 
+/// What is to be written of structures, by lane and number of the change.
+type Scripts = HashMap<(usize, usize), Script>;
+
 impl Shared {
     /// Takes what is to be written, all of one moment, and tells how many bytes of it were told.
-    fn take(&self) -> (InFlight, usize) {
+    fn take(&self, generation: &mut Generation) -> (InFlight, Scripts, usize) {
         let mut lanes = self.lock_all();
         let mut bytes = 0;
         let take = |state: &mut MutexGuard<'_, LaneState>| {
@@ -121,8 +136,46 @@ impl Shared {
         let in_flight: InFlight = Arc::new(lanes.iter_mut().map(take).collect());
         // Still under the locks: a scan finds each change in one of the two places.
         *self.in_flight.lock() = Arc::clone(&in_flight);
-        (in_flight, bytes)
+        let scripts = take_scripts(lanes, &in_flight, generation);
+        (in_flight, scripts, bytes)
     }
+}
+
+/// Takes what is to be written of structures. Lanes are unlocked one by one, so that those with large structures make
+/// only their own writers wait.
+fn take_scripts(
+    lanes: Vec<MutexGuard<'_, LaneState>>,
+    in_flight: &InFlight,
+    generation: &mut Generation,
+) -> Scripts {
+    let mut scripts = Scripts::default();
+    let mut next_generation = || {
+        *generation += 1;
+        *generation
+    };
+    let mut late = Vec::new();
+    for (lane, (state, changes)) in lanes.into_iter().zip(in_flight.iter()).enumerate() {
+        let mut long = Vec::new();
+        for (index, change) in changes.iter().enumerate() {
+            match change.slot.home() {
+                None => {}
+                Some(home) if home.is_long() => long.push((index, home)),
+                Some(home) => {
+                    scripts.insert((lane, index), home.take_script(&mut next_generation));
+                }
+            }
+        }
+        if !long.is_empty() {
+            late.push((lane, state, long));
+        }
+    }
+    for (lane, state, long) in late {
+        for (index, home) in long {
+            scripts.insert((lane, index), home.take_script(&mut next_generation));
+        }
+        drop(state);
+    }
+    scripts
 }
 
 /// Writes what keys have. Tells the buckets that were changed.
@@ -130,10 +183,16 @@ fn put_changes(
     shared: &Shared,
     written: &mut Written,
     in_flight: &InFlight,
+    scripts: &Scripts,
     batch: &mut Batch,
 ) -> Vec<Arc<BucketState>> {
     let mut changed: HashMap<u32, Arc<BucketState>> = HashMap::default();
-    for change in in_flight.iter().flatten() {
+    let of_lanes = in_flight.iter().enumerate();
+    let numbered = of_lanes.flat_map(|(lane, changes)| {
+        let places = (0..).map(move |index| (lane, index));
+        places.zip(changes)
+    });
+    for (place, change) in numbered {
         let id = change.slot.bucket();
         let bucket = match changed.get(&id) {
             Some(bucket) => bucket,
@@ -143,7 +202,8 @@ fn put_changes(
                 None => continue,
             },
         };
-        put_change(shared, bucket, change, batch);
+        let script = change.slot.home().and_then(|_| scripts.get(&place));
+        put_change(shared, bucket, change, script, batch);
         let stored = written.buckets.entry(id).or_default();
         stored.revision = stored.revision.max(change.slot.revision().0);
         match (change.stored.is_there, change.slot.has_value()) {
@@ -155,11 +215,26 @@ fn put_changes(
     changed.into_values().collect()
 }
 
-fn put_change(shared: &Shared, bucket: &BucketState, change: &Change, batch: &mut Batch) {
-    let (slot, stored) = (&change.slot, change.stored);
+fn put_change(
+    shared: &Shared,
+    bucket: &BucketState,
+    change: &Change,
+    script: Option<&Script>,
+    batch: &mut Batch,
+) {
+    let (slot, stored) = (&change.slot, &change.stored);
     let name = bucket.name.as_str();
+    if let Some(before) = &stored.home
+        && slot.home().is_none_or(|now| !Arc::ptr_eq(now, before))
+        && let Some(parts) = before.parts()
+    {
+        parts.delete(batch);
+    }
     if slot.has_value() || stored.is_there {
-        record::put_slot(batch, name, slot);
+        record::put_slot(batch, name, slot, script);
+    }
+    if let Some(script) = script {
+        script.put_parts(batch);
     }
     if stored.expires == slot.expires() {
         return;

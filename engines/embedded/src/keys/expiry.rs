@@ -15,8 +15,8 @@ use super::buckets::BucketState;
 use super::lane::Lane;
 use super::slot::{Name, Slot};
 use super::write::Publication;
-use super::{Shared, record};
-use crate::store::{Batch, Space, StoreResult};
+use super::{Shared, memory, record};
+use crate::store::{Batch, Space, StoreError, StoreResult};
 
 /// Most keys that are cleared up between two rounds, so that writers do not wait long for the next one.
 const CLEARED_AT_ONCE: usize = 1_000;
@@ -111,9 +111,12 @@ fn clear_up_one(shared: &Shared, listed: &[u8], now: Timestamp) -> StoreResult<(
     let guard = lane.guard();
     if lane.get(&name, &guard).is_none() && !shared.is_complete() {
         // Nobody but this thread drops slots, so what is read now is what there is, if nothing is in memory below.
-        let value =
-            (shared.committer.store()).get(Space::Keys, &record::key_of(bucket.name.as_str(), key))?;
-        let slot = record::slot_of(&name, value.as_ref())?;
+        let slot = match memory::read(shared, bucket.name.as_str(), &name) {
+            Err(StoreError::Damaged(_)) if is_listed(shared, &bucket, key, moment) => {
+                return expire_damaged(shared, &bucket, &name);
+            }
+            slot => slot?,
+        };
         let mut state = lane.lock();
         if lane.get(&name, &guard).is_none() {
             lane.publish(&mut state, slot, 0);
@@ -124,6 +127,31 @@ fn clear_up_one(shared: &Shared, listed: &[u8], now: Timestamp) -> StoreResult<(
         // It was changed, and the list will be with it.
         Some(slot) if slot.place().round() > 0 => {}
         _ => orphan(),
+    }
+    Ok(())
+}
+
+/// Whether the record of a key says that it expires then, whatever became of its parts.
+fn is_listed(shared: &Shared, bucket: &BucketState, key: &[u8], moment: Timestamp) -> bool {
+    let stored_key = record::key_of(bucket.name.as_str(), key);
+    let value = shared
+        .committer
+        .store()
+        .get(Space::Keys, &stored_key)
+        .ok()
+        .flatten();
+    let entry = value.and_then(|value| record::entry_of(&value).ok());
+    entry.is_some_and(|(entry, _)| entry.expires == Some(moment))
+}
+
+/// Takes away a structure that has expired and cannot be read.
+fn expire_damaged(shared: &Shared, bucket: &Arc<BucketState>, name: &Name<'_>) -> StoreResult<()> {
+    let Ok(key) = record::to_key(name.key) else {
+        return Ok(());
+    };
+    let loaded = memory::give_up(shared, &bucket.name, key, "a structure that has expired");
+    if let Some(given_up) = memory::keep(shared, &loaded).first() {
+        expire(shared, bucket, shared.lane(name), given_up);
     }
     Ok(())
 }

@@ -6,12 +6,14 @@
 //! (see [`Lane::read`]). So only a batch under way ever makes a reader wait, and it holds the lock for no longer than it
 //! takes to swap the slots.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use papaya::{HashMap, LocalGuard};
 use parking_lot::{Mutex, MutexGuard};
 use switchboard_engine::Timestamp;
 
+use super::home::Home;
 use super::slot::{BroughtHashes, Name, Place, Slot};
 
 /// How many lanes there are: enough that writers on a few dozen cores seldom meet; few enough that the commit thread
@@ -68,10 +70,12 @@ pub(crate) struct Change {
 }
 
 /// What the store has of a key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub(crate) struct Stored {
     pub(crate) is_there: bool,
     pub(crate) expires: Option<Timestamp>,
+    /// Its structure, which may have parts there.
+    pub(crate) home: Option<Arc<Home>>,
 }
 
 impl Stored {
@@ -79,6 +83,7 @@ impl Stored {
         Self {
             is_there: slot.is_some_and(Slot::has_value),
             expires: slot.and_then(Slot::expires),
+            home: slot.and_then(Slot::home).cloned(),
         }
     }
 }
@@ -172,27 +177,30 @@ impl Lane {
 }
 
 impl LaneState {
-    /// Where the next change of a key stands that has `before`, and what the store has of it.
-    pub(crate) fn place(&self, before: Option<&Slot>) -> (Place, Stored) {
-        if let Some(slot) = before
-            && slot.place().round() == self.round
-            && let Some(change) = self.changes.get(slot.place().index())
-        {
-            return (slot.place(), change.stored);
+    /// Where the next change of a key stands that has `before`.
+    pub(crate) fn place(&self, before: Option<&Slot>) -> Place {
+        match before {
+            Some(slot) if self.is_of_this_round(slot) => slot.place(),
+            _ => Place::new(self.round, self.changes.len()),
         }
-        (Place::new(self.round, self.changes.len()), Stored::of(before))
     }
 
-    /// Notes that a slot is to be written, at the place that it was given.
-    pub(crate) fn note(&mut self, slot: Slot, stored: Stored) {
-        let (index, cost) = (slot.place().index(), slot.cost());
+    /// Whether a slot is to be written with the round that changes made now go with.
+    pub(crate) fn is_of_this_round(&self, slot: &Slot) -> bool {
+        slot.place().round() == self.round && slot.place().index() < self.changes.len()
+    }
+
+    /// Notes that a slot is to be written, at the place that it was given, where `before` was.
+    pub(crate) fn note(&mut self, slot: Slot, before: Option<&Slot>) {
+        let (index, cost) = (slot.place().index(), slot.unwritten());
         match self.changes.get_mut(index) {
             Some(change) => {
-                self.untold_bytes += cost.saturating_sub(change.slot.cost());
+                self.untold_bytes += cost.saturating_sub(change.slot.unwritten());
                 change.slot = slot;
             }
             None => {
                 self.untold_bytes += cost;
+                let stored = Stored::of(before);
                 self.changes.push(Change { slot, stored });
             }
         }

@@ -4,6 +4,7 @@
 //! what is in the store and was not used since it came by before (a clock, as for the pages of an operating system). As
 //! long as nothing was dropped all keys are in memory, and a key that is not there needs no look at the store.
 
+use std::ops::Bound;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicIsize, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -14,7 +15,7 @@ use switchboard_engine::{Bucket, EngineError, Key, Result};
 use super::lane::{LANES, Lane, LaneState};
 use super::slot::{Name, Slot};
 use super::{Shared, record};
-use crate::store::{Space, StoreError};
+use crate::store::{Space, StoreError, StoreResult};
 
 /// How many slots are dropped under one lock.
 const DROPS_AT_ONCE: usize = 128;
@@ -138,11 +139,24 @@ fn load_one(shared: &Shared, bucket: &Bucket, key: &Key) -> Result<Cold> {
     let state = shared.buckets.find_or_create(bucket);
     let name = Name::new(state.id, key.as_bytes());
     let drops = shared.lane(&name).lock().drops;
-    let stored_key = record::key_of(bucket.as_str(), key.as_bytes());
-    let value = shared.committer.store().get(Space::Keys, &stored_key);
-    let slot = value.and_then(|value| record::slot_of(&name, value.as_ref()));
+    let slot = read(shared, bucket.as_str(), &name);
     let slot = slot.map_err(|error| named(error, bucket.as_str(), key.as_bytes()))?;
     Ok(Cold { slot, drops })
+}
+
+/// Reads what the store has of a key.
+pub(super) fn read(shared: &Shared, bucket: &str, name: &Name<'_>) -> StoreResult<Slot> {
+    let store = shared.committer.store();
+    let stored_key = record::key_of(bucket, name.key);
+    let value = store.get(Space::Keys, &stored_key)?;
+    if !value.as_deref().is_some_and(record::has_parts) {
+        return record::slot_of(name, value.as_ref(), None);
+    }
+    // Record and parts of one moment.
+    let view = store.view_between();
+    let key = Bound::Included(&*stored_key);
+    let record = view.range(Space::Keys, key, key).next().transpose()?;
+    record::slot_of(name, record.as_ref().map(|(_, value)| value), Some(&*view))
 }
 
 /// What the store cannot read of a key is taken for a value that has expired, so that it can be replaced.
@@ -150,8 +164,15 @@ pub(super) fn give_up(shared: &Shared, bucket: &Bucket, key: Key, damage: &str) 
     tracing::warn!("what is written now takes the place of something damaged: {damage}");
     let state = shared.buckets.find_or_create(bucket);
     let name = Name::new(state.id, key.as_bytes());
+    let stored_key = record::key_of(bucket.as_str(), key.as_bytes());
+    // Its parts go with it, if the record names them.
+    let value = shared.committer.store().get(Space::Keys, &stored_key);
+    let parts = value
+        .ok()
+        .flatten()
+        .and_then(|value| record::entry_of(&value).ok()?.1);
     let cold = Cold {
-        slot: Slot::given_up(&name),
+        slot: Slot::given_up(&name, parts),
         drops: shared.lane(&name).lock().drops,
     };
     Loaded::from_iter([(key, cold)])

@@ -9,8 +9,9 @@ use parking_lot::Mutex;
 use switchboard_engine::{Bucket, Clock};
 
 use super::buckets::Buckets;
-use super::collect::{CLOSED_KEY, FLOOR_KEY, Written};
+use super::collect::{CLOSED_KEY, FLOOR_KEY, GENERATION_KEY, Written};
 use super::expiry::Expiries;
+use super::home::{self, Generation};
 use super::lane::Lane;
 use super::memory::Memory;
 use super::record::StoredBucket;
@@ -39,6 +40,7 @@ impl EmbeddedKeys {
             Err(error) => return Err(error),
         };
         let floor = read_floor(&*store)?;
+        let generation = read_generation(&*store, accept_loss)?;
         let was_closed = store.get(Space::Engine, CLOSED_KEY)?.is_some();
         let is_new = known.is_empty() && floor == 0;
         let counted = if accept_loss {
@@ -56,7 +58,7 @@ impl EmbeddedKeys {
         let by_id = counted
             .iter()
             .filter_map(|(name, bucket)| Some((buckets.find(name)?.id, *bucket)));
-        let written = Written::new(by_id.collect(), was_closed, recounted);
+        let written = Written::new(by_id.collect(), was_closed, generation, recounted);
         let shared = Arc::new(Shared {
             lanes: Box::new(std::array::from_fn(|_| Lane::new())),
             buckets,
@@ -93,7 +95,7 @@ impl Shared {
         let view = store.view();
         let (mut bytes, mut found) = (0, 0);
         for stored in view.range(Space::Keys, Bound::Unbounded, Bound::Unbounded) {
-            match stored.and_then(|(key, value)| self.slot_of(&key, &value)) {
+            match stored.and_then(|(key, value)| self.slot_of(&*view, &key, &value)) {
                 Ok(slot) if bytes + slot.cost() <= self.memory.limit() => {
                     bytes += slot.cost();
                     found += 1;
@@ -123,11 +125,16 @@ impl Shared {
         Ok(())
     }
 
-    fn slot_of(&self, key: &[u8], value: &Bytes) -> StoreResult<Slot> {
+    fn slot_of(&self, view: &dyn View, key: &[u8], value: &Bytes) -> StoreResult<Slot> {
         let (bucket, key) = record::parts_of(key)?;
         let state = self.buckets.find_named(bucket);
         let state = state.ok_or_else(|| StoreError::Damaged(format!("bucket {bucket} has no record")))?;
-        record::slot_of(&Name::new(state.id, key), Some(value))
+        record::slot_of(&Name::new(state.id, key), Some(value), Some(view)).map_err(|error| match error {
+            StoreError::Damaged(reason) => {
+                StoreError::Damaged(format!("key {}: {reason}", key.escape_ascii()))
+            }
+            disk => disk,
+        })
     }
 }
 
@@ -153,7 +160,7 @@ fn count_anew(view: &dyn View, known: &Known) -> Known {
     for stored in view.range(Space::Keys, Bound::Unbounded, Bound::Unbounded) {
         let entry = stored.and_then(|(key, value)| {
             let (bucket, _) = record::parts_of(&key)?;
-            Ok((bucket_named(bucket.as_bytes())?, record::entry_of(&value)?))
+            Ok((bucket_named(bucket.as_bytes())?, record::entry_of(&value)?.0))
         });
         match entry {
             Ok((name, entry)) => {
@@ -168,11 +175,35 @@ fn count_anew(view: &dyn View, known: &Known) -> Known {
 }
 
 fn read_floor(store: &dyn Store) -> StoreResult<u64> {
-    let Some(value) = store.get(Space::Engine, FLOOR_KEY)? else {
+    read_number(store, FLOOR_KEY, "the greatest revision")
+}
+
+/// The greatest generation that was given. If that is lost, the greatest one that has parts.
+fn read_generation(store: &dyn Store, accept_loss: bool) -> StoreResult<Generation> {
+    let known = read_number(store, GENERATION_KEY, "the greatest generation of structures");
+    if !accept_loss {
+        return known;
+    }
+    let view = store.view();
+    let parts = view.range(Space::Structures, Bound::Unbounded, Bound::Unbounded);
+    // It ends with what is damaged; nothing is known of what follows, so that is skipped by far.
+    const SKIP: Generation = 1 << 32;
+    let mut greatest = known.unwrap_or_default();
+    for part in parts {
+        match part {
+            Ok((key, _)) => greatest = greatest.max(home::generation_of(&key).unwrap_or_default()),
+            Err(error) => tracing::error!("a structure is damaged: {error}"),
+        }
+    }
+    Ok(greatest.saturating_add(SKIP))
+}
+
+fn read_number(store: &dyn Store, key: &[u8], what: &str) -> StoreResult<u64> {
+    let Some(value) = store.get(Space::Engine, key)? else {
         return Ok(0);
     };
     let number = value.first_chunk::<8>().filter(|_| value.len() == 8);
     number
         .map(|number| u64::from_le_bytes(*number))
-        .ok_or_else(|| StoreError::Damaged("the greatest revision has a wrong length".to_owned()))
+        .ok_or_else(|| StoreError::Damaged(format!("{what} has a wrong length")))
 }

@@ -27,7 +27,15 @@ pub(super) fn get(shared: &Arc<Shared>, bucket: &Bucket, key: &[u8]) -> Answer<O
             slot.use_it();
             slot.entry(|| shared.now())
         };
-        shared.lane(&name).read(&name, look)
+        let lane = shared.lane(&name);
+        let found = lane.read(&name, |slot| slot.home().is_none().then(|| look(slot)));
+        match found {
+            Some(None) => {
+                let _state = lane.lock();
+                lane.peek(&name, look)
+            }
+            found => found.flatten(),
+        }
     });
     match found {
         Some(Some(entry)) => Answer::ok(entry),
@@ -47,9 +55,13 @@ fn get_cold(shared: &Arc<Shared>, bucket: &Bucket, key: &[u8]) -> Answer<Option<
     Answer::later(async move {
         let loaded = memory::load(&shared, &bucket, vec![key]).await?;
         // That it was absent from memory is the moment of this reading, so what was read is right.
-        Ok(memory::keep(&shared, &loaded)
-            .first()
-            .and_then(|slot| slot.entry(|| shared.now())))
+        Ok(memory::keep(&shared, &loaded).first().and_then(|slot| {
+            let name = Name::new(slot.bucket(), slot.key());
+            let lane = shared.lane(&name);
+            let _state = lane.lock();
+            let entry = |slot: &Slot| slot.entry(|| shared.now());
+            lane.peek(&name, entry).unwrap_or_else(|| entry(slot))
+        }))
     })
 }
 

@@ -3,17 +3,21 @@
 //! | space | key | value |
 //! | --- | --- | --- |
 //! | keys | bucket, 0, key | revision:u64 created:u56 kind:u8 expires:u64, then the value; `expires` 0 for never |
+//! | structures | generation:u64 sequence:u64 (big-endian) | a piece of a structure |
 //! | expiries | moment:u64 (big-endian), bucket, 0, key | nothing |
 //! | buckets | bucket | keys:u64 revision:u64, the last one in the store |
 //!
-//! Integers are little-endian but for the moment, whose order counts. Names of buckets have no byte 0.
+//! Integers are little-endian but for those whose order counts. Names of buckets have no byte 0. The value of a
+//! structure is its encoding; if the highest bit of its kind is set, it has parts in the space of structures, and the
+//! value tells which: generation:u64 count:u64 snapshot bytes:u64 all bytes:u64 (see [`home`](super::home)).
 
 use bytes::Bytes;
 use switchboard_engine::keys::{Entry, Revision};
 use switchboard_engine::{Key, Kind, Timestamp};
 
-use super::slot::{Content, Name, Place, Slot};
-use crate::store::{Batch, Space, StoreError, StoreResult};
+use super::home::{self, Home, Parts, Script};
+use super::slot::{Content, Name, Place, Slot, Value};
+use crate::store::{Batch, Space, StoreError, StoreResult, View};
 
 /// What stands before the value of a key, in bytes.
 const HEAD_BYTES: usize = 24;
@@ -21,6 +25,9 @@ const HEAD_BYTES: usize = 24;
 /// So many bits tell when a key came to be, in milliseconds: more than two million years. The kind is above them.
 const CREATED_BITS: u32 = 56;
 const CREATED_MASK: u64 = (1 << CREATED_BITS) - 1;
+
+/// The bit of the kind which says that a structure has parts.
+const HAS_PARTS: u8 = 0x80;
 
 /// A key under its bucket.
 pub(crate) fn key_of(bucket: &str, key: &[u8]) -> Vec<u8> {
@@ -54,8 +61,8 @@ pub(crate) fn expiry_parts(stored_key: &[u8]) -> StoreResult<(Timestamp, &str, &
     Ok((Timestamp::from_millis(u64::from_be_bytes(*moment)), bucket, key))
 }
 
-/// Writes what a key has, or that it has nothing any more.
-pub(crate) fn put_slot(batch: &mut Batch, bucket: &str, slot: &Slot) {
+/// Writes what a key has, or that it has nothing any more. A structure is written as its script says.
+pub(crate) fn put_slot(batch: &mut Batch, bucket: &str, slot: &Slot, script: Option<&Script>) {
     let key = |bytes: &mut Vec<u8>| {
         bytes.extend_from_slice(bucket.as_bytes());
         bytes.push(0);
@@ -65,14 +72,19 @@ pub(crate) fn put_slot(batch: &mut Batch, bucket: &str, slot: &Slot) {
         batch.delete_with(Space::Keys, key);
         return;
     }
+    let parts = script.and_then(|script| script.parts);
+    let kind = slot.kind().number() | parts.map_or(0, |_| HAS_PARTS);
     batch.put_with(Space::Keys, key, |bytes| {
         let expires = slot.expires().map_or(0, Timestamp::as_millis);
         bytes.extend_from_slice(&slot.revision().0.to_le_bytes());
-        let created =
-            slot.created().as_millis() & CREATED_MASK | u64::from(slot.kind().number()) << CREATED_BITS;
+        let created = slot.created().as_millis() & CREATED_MASK | u64::from(kind) << CREATED_BITS;
         bytes.extend_from_slice(&created.to_le_bytes());
         bytes.extend_from_slice(&expires.to_le_bytes());
-        bytes.extend_from_slice(slot.value());
+        match (parts, script) {
+            (Some(parts), _) => bytes.extend_from_slice(&parts.encode()),
+            (None, Some(script)) => bytes.extend_from_slice(&script.bytes),
+            (None, None) => bytes.extend_from_slice(slot.value()),
+        }
     });
 }
 
@@ -90,9 +102,9 @@ pub(crate) fn delete_expiry(batch: &mut Batch, moment: Timestamp, bucket: &str, 
     batch.delete_with(Space::Expiries, |bytes| moment_key(bytes, moment, bucket, key));
 }
 
-/// What a key has, out of the value of its record.
-pub(crate) fn entry_of(value: &Bytes) -> StoreResult<Entry> {
-    let Some((head, _)) = value.split_first_chunk::<HEAD_BYTES>() else {
+/// What a key has, out of the value of its record. A structure with parts has no value in it.
+pub(crate) fn entry_of(value: &Bytes) -> StoreResult<(Entry, Option<Parts>)> {
+    let Some((head, rest)) = value.split_first_chunk::<HEAD_BYTES>() else {
         return Err(StoreError::Damaged("the record of a key is too short".to_owned()));
     };
     let number = |at: usize| {
@@ -100,31 +112,66 @@ pub(crate) fn entry_of(value: &Bytes) -> StoreResult<Entry> {
         bytes.map_or(0, |bytes| u64::from_le_bytes(*bytes))
     };
     let expires = number(16);
-    let kind = Kind::of_number((number(8) >> CREATED_BITS) as u8);
+    let number_of_kind = (number(8) >> CREATED_BITS) as u8;
+    let kind = Kind::of_number(number_of_kind & !HAS_PARTS);
     let kind =
         kind.ok_or_else(|| StoreError::Damaged("the record of a key has an unknown kind".to_owned()))?;
-    Ok(Entry {
-        value: value.slice(HEAD_BYTES..),
+    let parts = match number_of_kind & HAS_PARTS {
+        0 => None,
+        _ => Some(Parts::decode(rest)?),
+    };
+    let entry = Entry {
+        value: parts.map_or_else(|| value.slice(HEAD_BYTES..), |_| Bytes::new()),
         kind,
         revision: Revision(number(0)),
         created: Timestamp::from_millis(number(8) & CREATED_MASK),
         expires: (expires != 0).then(|| Timestamp::from_millis(expires)),
-    })
+    };
+    Ok((entry, parts))
 }
 
-/// A slot of what the store has.
-pub(crate) fn slot_of(name: &Name<'_>, value: Option<&Bytes>) -> StoreResult<Slot> {
+/// The value that a reader gets, if there are parts: a structure's encoding.
+pub(crate) fn value_of(view: &dyn View, entry: &Entry, parts: Parts) -> StoreResult<Bytes> {
+    Ok(parts.read(view, entry.kind)?.encode().into())
+}
+
+/// Whether the record of a key says that its structure has parts.
+pub(crate) fn has_parts(value: &[u8]) -> bool {
+    const KIND_PLACE: usize = 15;
+    value.get(KIND_PLACE).is_some_and(|kind| kind & HAS_PARTS != 0)
+}
+
+/// A slot of what the store has. Parts are read from `view`, which must be the one that the record is from.
+pub(crate) fn slot_of(name: &Name<'_>, value: Option<&Bytes>, view: Option<&dyn View>) -> StoreResult<Slot> {
     let Some(value) = value else {
         return Ok(Slot::new(name, Revision(0), Place::STORED, None));
     };
-    let entry = entry_of(value)?;
-    let content = Content {
-        value: &entry.value,
-        kind: entry.kind,
-        created: entry.created,
-        expires: entry.expires,
+    let (entry, parts) = entry_of(value)?;
+    let (created, expires) = (entry.created, entry.expires);
+    let slot = |value| {
+        let content = Content {
+            value,
+            created,
+            expires,
+        };
+        Slot::new(name, entry.revision, Place::STORED, Some(content))
     };
-    Ok(Slot::new(name, entry.revision, Place::STORED, Some(content)))
+    if entry.kind == Kind::Plain {
+        return Ok(slot(Value::Plain(&entry.value)));
+    }
+    let structure = match (parts, view) {
+        (Some(parts), Some(view)) => parts.read(view, entry.kind)?,
+        (Some(_), None) => return Err(StoreError::Damaged("its parts cannot be read".to_owned())),
+        (None, _) => home::decode(entry.kind, &entry.value)?,
+    };
+    let bytes = structure.bytes();
+    let home = Home::new(name.key, structure, parts);
+    Ok(slot(Value::Structure {
+        home: &home,
+        kind: entry.kind,
+        bytes,
+        unwritten: 0,
+    }))
 }
 
 /// What the store knows of a bucket.

@@ -147,8 +147,9 @@ impl Changes {
 }
 
 impl Ring {
-    /// Adds a change, of a greater revision than all before.
-    pub(crate) fn push(&mut self, slot: Slot, is_expiry: bool) {
+    /// Adds a change, of a greater revision than all before. Structures are not told, and not kept.
+    pub(crate) fn push(&mut self, slot: &Slot, is_expiry: bool) {
+        let slot = slot.without_structure();
         self.bytes += slot.cost() + EVENT_BYTES;
         self.events.push_back(Event { slot, is_expiry });
         while self.bytes > RING_BYTES_MAX

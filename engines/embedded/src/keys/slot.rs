@@ -2,7 +2,7 @@
 //!
 //! A slot never changes but for its mark of use; a write replaces it. Small ones are one allocation, so a key of 16
 //! bytes with a value of 16 bytes costs about [`SLOT_COST_BYTES`] more than those. The value of a large one is shared
-//! with whoever reads it.
+//! with whoever reads it; a structure is shared by all slots of its key (see [`home`](super::home)).
 
 use std::fmt;
 use std::hash::{BuildHasher, BuildHasherDefault, Hash, Hasher};
@@ -12,8 +12,11 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use bytes::Bytes;
 use papaya::Equivalent;
 use switchboard_engine::keys::{Entry, Revision};
+use switchboard_engine::structures::Structure;
 use switchboard_engine::{Key, Kind, Timestamp};
 use triomphe::{Arc, ThinArc};
+
+use super::home::{Home, Parts};
 
 #[cfg(test)]
 mod tests;
@@ -37,6 +40,7 @@ enum Body {
     /// Its bytes: the moment of expiry (8, if it expires), the key, the value.
     Small(ThinArc<Head, u8>),
     Large(Arc<Large>),
+    Structure(Arc<Held>),
 }
 
 struct Head {
@@ -53,6 +57,17 @@ struct Large {
     expires: Option<Timestamp>,
     key: Box<[u8]>,
     value: Bytes,
+}
+
+/// A structure, as it was at a revision as far as this can be told without it.
+struct Held {
+    head: Head,
+    expires: Option<Timestamp>,
+    home: std::sync::Arc<Home>,
+    /// What it took of memory.
+    bytes: usize,
+    /// How much of it was to be written.
+    unwritten: usize,
 }
 
 /// What a key has.
@@ -117,10 +132,23 @@ impl Place {
 /// What a new slot has.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Content<'a> {
-    pub(crate) value: &'a Bytes,
-    pub(crate) kind: Kind,
+    pub(crate) value: Value<'a>,
     pub(crate) created: Timestamp,
     pub(crate) expires: Option<Timestamp>,
+}
+
+/// What a new slot has for a value.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Value<'a> {
+    Plain(&'a [u8]),
+    Structure {
+        home: &'a std::sync::Arc<Home>,
+        kind: Kind,
+        /// What it takes of memory now.
+        bytes: usize,
+        /// How much of it is to be written.
+        unwritten: usize,
+    },
 }
 
 impl Slot {
@@ -132,39 +160,28 @@ impl Slot {
         content: Option<Content<'_>>,
     ) -> Self {
         let Some(content) = content else {
-            return Self::small(
-                name,
-                revision,
-                place,
-                (State::Gone, Kind::Plain),
-                Timestamp::default(),
-                &[&[], &[]],
-            );
+            return Self::without_value(name, revision, place, (State::Gone, Kind::Plain));
         };
-        if content.value.len() > SMALL_VALUE_BYTES {
-            return Self::large(name, revision, place, content);
-        }
-        match content.expires {
-            None => Self::small(
-                name,
-                revision,
-                place,
-                (State::Lasting, content.kind),
-                content.created,
-                &[&[], content.value],
-            ),
-            Some(moment) => {
-                let moment = moment.as_millis().to_le_bytes();
-                Self::small(
-                    name,
-                    revision,
-                    place,
-                    (State::Expiring, content.kind),
-                    content.created,
-                    &[&moment, content.value],
-                )
-            }
-        }
+        let value = match content.value {
+            Value::Plain(value) if value.len() <= SMALL_VALUE_BYTES => value,
+            Value::Plain(value) => return Self::large(name, revision, place, content, value),
+            Value::Structure { .. } => return Self::structure(name, revision, place, content),
+        };
+        let moment = content.expires.map(|moment| moment.as_millis().to_le_bytes());
+        let state = moment.map_or(State::Lasting, |_| State::Expiring);
+        let moment = moment.as_ref().map_or(&[][..], |moment| moment);
+        Self::small(
+            name,
+            revision,
+            place,
+            (state, Kind::Plain),
+            content.created,
+            &[moment, value],
+        )
+    }
+
+    fn without_value(name: &Name<'_>, revision: Revision, place: Place, state: (State, Kind)) -> Self {
+        Self::small(name, revision, place, state, Timestamp::default(), &[&[], &[]])
     }
 
     fn small(
@@ -198,15 +215,36 @@ impl Slot {
         }
     }
 
-    fn large(name: &Name<'_>, revision: Revision, place: Place, content: Content<'_>) -> Self {
-        let state = content.expires.map_or(State::Lasting, |_| State::Expiring);
+    fn large(name: &Name<'_>, revision: Revision, place: Place, content: Content<'_>, value: &[u8]) -> Self {
         Self {
             revision: revision.0,
             body: Body::Large(Arc::new(Large {
-                head: Head::new(name, place, (state, content.kind), content.created),
+                head: Head::new(name, place, (content.state(), Kind::Plain), content.created),
                 expires: content.expires,
                 key: name.key.into(),
-                value: Bytes::copy_from_slice(content.value),
+                value: Bytes::copy_from_slice(value),
+            })),
+        }
+    }
+
+    fn structure(name: &Name<'_>, revision: Revision, place: Place, content: Content<'_>) -> Self {
+        let Value::Structure {
+            home,
+            kind,
+            bytes,
+            unwritten,
+        } = content.value
+        else {
+            return Self::without_value(name, revision, place, (State::Gone, Kind::Plain));
+        };
+        Self {
+            revision: revision.0,
+            body: Body::Structure(Arc::new(Held {
+                head: Head::new(name, place, (content.state(), kind), content.created),
+                expires: content.expires,
+                home: std::sync::Arc::clone(home),
+                bytes,
+                unwritten,
             })),
         }
     }
@@ -215,6 +253,7 @@ impl Slot {
         match &self.body {
             Body::Small(small) => &small.header.header,
             Body::Large(large) => &large.head,
+            Body::Structure(held) => &held.head,
         }
     }
 
@@ -254,14 +293,24 @@ impl Slot {
         match &self.body {
             Body::Small(small) => Self::parts(small).1,
             Body::Large(large) => &large.key,
+            Body::Structure(held) => held.home.key(),
         }
     }
 
-    /// Its bytes; none if it has no value any more.
+    /// Its structure, if it has one.
+    pub(crate) fn home(&self) -> Option<&std::sync::Arc<Home>> {
+        match &self.body {
+            Body::Structure(held) => Some(&held.home),
+            _ => None,
+        }
+    }
+
+    /// Its bytes; none if it has no value any more, or a structure.
     pub(crate) fn value(&self) -> &[u8] {
         match &self.body {
             Body::Small(small) => Self::parts(small).2,
             Body::Large(large) => &large.value,
+            Body::Structure(_) => &[],
         }
     }
 
@@ -277,14 +326,28 @@ impl Slot {
                 Some(Timestamp::from_millis(u64::from_le_bytes(*moment)))
             }
             Body::Large(large) => large.expires,
+            Body::Structure(held) => held.expires,
         }
     }
 
     /// Stands for a value that the store has but cannot be read any more: it has expired at the beginning of time.
-    pub(crate) fn given_up(name: &Name<'_>) -> Self {
+    /// `parts` are those of a structure.
+    pub(crate) fn given_up(name: &Name<'_>, parts: Option<Parts>) -> Self {
+        let home = parts.and_then(|parts| {
+            let structure = Structure::new(Kind::Hash)?;
+            Some(Home::new(name.key, structure, Some(parts)))
+        });
+        let value = match &home {
+            None => Value::Plain(&[]),
+            Some(home) => Value::Structure {
+                home,
+                kind: Kind::Hash,
+                bytes: 0,
+                unwritten: 0,
+            },
+        };
         let content = Content {
-            value: &Bytes::new(),
-            kind: Kind::Plain,
+            value,
             created: Timestamp::default(),
             expires: Some(Timestamp::default()),
         };
@@ -305,7 +368,7 @@ impl Slot {
         }
     }
 
-    /// What a reader gets, if it has a value that has not expired.
+    /// What a reader gets, if it has a value that has not expired. A structure is encoded, under the lock of its lane.
     pub(crate) fn entry(&self, now: impl Fn() -> Timestamp) -> Option<Entry> {
         self.is_live(now).then(|| Entry {
             value: self.shared_value(),
@@ -313,12 +376,47 @@ impl Slot {
         })
     }
 
-    /// The value, for a reader.
+    /// As [`Self::entry`], with no value for a structure: what is told of a change.
+    pub(crate) fn told(&self, now: impl Fn() -> Timestamp) -> Option<Entry> {
+        self.is_live(now).then(|| Entry {
+            value: self.plain_value(),
+            ..self.entry_without_value()
+        })
+    }
+
+    /// The value, for a reader. A structure is encoded, under the lock of its lane.
     pub(crate) fn shared_value(&self) -> Bytes {
+        match &self.body {
+            Body::Structure(held) => held.home.encode(),
+            _ => self.plain_value(),
+        }
+    }
+
+    fn plain_value(&self) -> Bytes {
         match &self.body {
             Body::Small(small) => Bytes::copy_from_slice(Self::parts(small).2),
             Body::Large(large) => large.value.clone(),
+            Body::Structure(_) => Bytes::new(),
         }
+    }
+
+    /// The same without its structure, which is kept from being freed by nothing then.
+    pub(crate) fn without_structure(&self) -> Self {
+        let Body::Structure(held) = &self.body else {
+            return self.clone();
+        };
+        let name = Name::new(self.bucket(), self.key());
+        let moment = held.expires.map(|moment| moment.as_millis().to_le_bytes());
+        let moment = moment.as_ref().map_or(&[][..], |moment| moment);
+        let state = (held.head.tag.state(), held.head.tag.kind());
+        Self::small(
+            &name,
+            self.revision(),
+            self.place(),
+            state,
+            self.created(),
+            &[moment, &[]],
+        )
     }
 
     /// What a reader gets who wants no value.
@@ -339,7 +437,19 @@ impl Slot {
 
     /// About how many bytes of memory it takes.
     pub(crate) fn cost(&self) -> usize {
-        SLOT_COST_BYTES + self.key().len() + self.value().len()
+        let value = match &self.body {
+            Body::Structure(held) => held.bytes,
+            _ => self.value().len(),
+        };
+        SLOT_COST_BYTES + self.key().len() + value
+    }
+
+    /// About how many bytes of memory it takes until it is written.
+    pub(crate) fn unwritten(&self) -> usize {
+        match &self.body {
+            Body::Structure(held) => SLOT_COST_BYTES + self.key().len() + held.unwritten,
+            _ => self.cost(),
+        }
     }
 
     /// Notes that it was read.
@@ -355,6 +465,12 @@ impl Slot {
     pub(crate) fn was_used(&self) -> bool {
         let used = &self.head().used;
         used.load(Ordering::Relaxed) != 0 && used.swap(0, Ordering::Relaxed) != 0
+    }
+}
+
+impl Content<'_> {
+    fn state(&self) -> State {
+        self.expires.map_or(State::Lasting, |_| State::Expiring)
     }
 }
 

@@ -152,7 +152,7 @@ impl Watcher {
             limit: 0,
             values: true,
         };
-        let page = super::scan::scan(&self.shared, self.bucket.name.clone(), scan).await?;
+        let page = super::scan::scan_plain(&self.shared, self.bucket.name.clone(), scan).await?;
         let puts = page
             .entries
             .into_iter()
@@ -203,7 +203,7 @@ impl Watcher {
 fn tell(event: &Event) -> Option<WatchEvent> {
     let slot = &event.slot;
     let key = slot.to_key()?;
-    Some(match slot.entry(Timestamp::default) {
+    Some(match slot.told(Timestamp::default) {
         Some(entry) => WatchEvent::Put { key, entry },
         None => WatchEvent::Delete {
             key,

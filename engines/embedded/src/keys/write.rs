@@ -2,15 +2,18 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use switchboard_engine::keys::{Change, Condition, Decision, Entry, Revision, Scan, Write, Written};
-use switchboard_engine::{Answer, Bucket, EngineError, Key, Result};
+use switchboard_engine::structures::Structure;
+use switchboard_engine::{Answer, Bucket, EngineError, Key, Kind, Result, Timestamp};
 
 use super::buckets::BucketState;
+use super::home::Home;
 use super::lane::{Lane, LaneState};
 use super::memory::{self, Cold, Loaded};
 use super::read::{TRIES, too_little_memory};
 use super::ring::Ring;
-use super::slot::{Content, Name, Slot};
+use super::slot::{Content, Name, Slot, Value};
 use super::{Shared, batch, closed, scan};
 use crate::commit::Admission;
 
@@ -94,7 +97,7 @@ fn attempt(
     if bucket.is_retired() || before.is_none() && !shared.is_complete() {
         return Attempt::Again(write);
     }
-    let current = before.and_then(|slot| slot.entry(|| shared.now()));
+    let current = before.and_then(|slot| slot.told(|| shared.now()));
     let decision = match write.decide(current.as_ref(), || shared.now()) {
         Ok(decision) => decision,
         Err(error) => return Attempt::Done(Err(error)),
@@ -125,15 +128,14 @@ fn attempt(
             created,
             expires,
         } => {
-            let content = Content {
-                value: &value,
-                kind,
-                created,
-                expires,
+            let decided = match Decided::new(&name, before, kind, value) {
+                Ok(decided) => decided,
+                Err(error) => return Attempt::Done(Err(error)),
             };
+            let content = decided.content(created, expires);
             let revision = publication.publish_next(&mut state, Some(content));
             Some(Entry {
-                value,
+                value: decided.told(),
                 kind,
                 revision,
                 created,
@@ -148,6 +150,56 @@ fn attempt(
         before: current,
         after,
     }))
+}
+
+/// The value that a key was decided to have.
+pub(super) enum Decided {
+    Plain(Bytes),
+    /// A structure, and how many bytes of memory it takes.
+    Structure(Arc<Home>, Kind, usize),
+}
+
+impl Decided {
+    /// Without a value it is the structure that there is.
+    ///
+    /// # Errors
+    /// Damaged, if the value is no such structure.
+    pub(super) fn new(name: &Name<'_>, before: Option<&Slot>, kind: Kind, value: Bytes) -> Result<Self> {
+        if kind == Kind::Plain {
+            return Ok(Self::Plain(value));
+        }
+        let home = match before.and_then(Slot::home) {
+            Some(home) if value.is_empty() => Arc::clone(home),
+            _ => Home::new(name.key, Structure::decode(kind, &value)?, None),
+        };
+        let bytes = home.lock().bytes();
+        Ok(Self::Structure(home, kind, bytes))
+    }
+
+    pub(super) fn content(&self, created: Timestamp, expires: Option<Timestamp>) -> Content<'_> {
+        let value = match self {
+            Self::Plain(value) => Value::Plain(value),
+            Self::Structure(home, kind, bytes) => Value::Structure {
+                home,
+                kind: *kind,
+                bytes: *bytes,
+                unwritten: *bytes,
+            },
+        };
+        Content {
+            value,
+            created,
+            expires,
+        }
+    }
+
+    /// What is told of it.
+    fn told(self) -> Bytes {
+        match self {
+            Self::Plain(value) => value,
+            Self::Structure(..) => Bytes::new(),
+        }
+    }
 }
 
 /// One change of one key, about to be seen.
@@ -182,15 +234,15 @@ impl Publication<'_> {
         content: Option<Content<'_>>,
         ring: Option<&mut Ring>,
     ) {
-        let (place, stored) = state.place(self.before);
+        let place = state.place(self.before);
         self.bucket
             .count(self.before.is_some_and(Slot::has_value), content.is_some());
         let slot = Slot::new(self.name, revision, place, content);
         self.lane.publish(state, slot.clone(), self.hot_cost);
         if let Some(ring) = ring {
-            ring.push(slot.clone(), self.is_expiry);
+            ring.push(&slot, self.is_expiry);
         }
-        state.note(slot, stored);
+        state.note(slot, self.before);
     }
 }
 

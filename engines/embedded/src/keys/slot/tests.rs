@@ -8,8 +8,7 @@ fn name(key: &[u8]) -> Name<'_> {
 
 fn content(value: &Bytes, expires: Option<u64>) -> Content<'_> {
     Content {
-        kind: Kind::Plain,
-        value,
+        value: Value::Plain(value),
         created: Timestamp::from_millis(5),
         expires: expires.map(Timestamp::from_millis),
     }

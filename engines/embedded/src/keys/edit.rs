@@ -1,0 +1,416 @@
+//! Editing keys in one step, structures in place.
+//!
+//! An edit runs once, under the locks of the lanes of its keys, on what is there: plain values are borrowed from their
+//! slots, structures are those that all slots of their keys share. What it made of each key is published as the writes of
+//! a [`batch`](super::batch) are.
+
+use std::cell::RefCell;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use papaya::LocalGuard;
+use switchboard_engine::keys::{Cell, Cells, Edit, Reach, edit};
+use switchboard_engine::names::check_value;
+use switchboard_engine::{Answer, Bucket, EngineError, Key, Kind, Result, Timestamp};
+
+use super::buckets::BucketState;
+use super::home::{Home, StructureGuard};
+use super::lane::{Counts, Lane, LaneState};
+use super::memory::{self, Loaded};
+use super::read::{Locked, TRIES, lane_of, lock_lanes, too_little_memory};
+use super::slot::{Content, Name, Slot, Value};
+use super::write::{Attempt, Publication};
+use super::{Shared, closed};
+use crate::commit::Admission;
+
+/// Runs an edit.
+#[inline]
+pub(super) fn edit(shared: &Arc<Shared>, bucket: &Bucket, mut edit: Box<dyn Edit>) -> Answer<Box<dyn Edit>> {
+    if let Err(error) = shared.check_open() {
+        return Answer::err(error);
+    }
+    if edit.changes() {
+        match shared.committer.admit() {
+            Ok(Admission::Yes) => {}
+            Ok(Admission::Wait) => return edit_later(shared, bucket, edit),
+            Err(error) => return Answer::err(error),
+        }
+    }
+    let state = shared.buckets.find_or_create(bucket);
+    match attempt(shared, &state, &mut *edit, &Loaded::default()) {
+        Attempt::Done(outcome) => acknowledge(shared, edit, outcome),
+        Attempt::Again(()) => edit_later(shared, bucket, edit),
+    }
+}
+
+/// The answer to what was done in memory.
+#[inline]
+fn acknowledge(shared: &Arc<Shared>, edit: Box<dyn Edit>, outcome: Result<bool>) -> Answer<Box<dyn Edit>> {
+    match outcome {
+        Ok(true) => shared.committer.acknowledge(edit),
+        Ok(false) => Answer::ok(edit),
+        Err(error) => Answer::err(error),
+    }
+}
+
+#[cold]
+fn edit_later(shared: &Arc<Shared>, bucket: &Bucket, mut edit: Box<dyn Edit>) -> Answer<Box<dyn Edit>> {
+    let (shared, name) = (Arc::clone(shared), bucket.clone());
+    Answer::later(async move {
+        let mut loaded = Loaded::default();
+        for _ in 0..TRIES {
+            if edit.changes() {
+                shared.committer.room().await?;
+            }
+            shared.check_open()?;
+            let bucket = shared.buckets.find_or_create(&name);
+            match attempt(&shared, &bucket, &mut *edit, &loaded) {
+                Attempt::Done(Ok(is_change)) => {
+                    // What was read and only looked at will be looked at again.
+                    memory::keep(&shared, &loaded);
+                    return acknowledge(&shared, edit, Ok(is_change)).await;
+                }
+                Attempt::Done(Err(error)) => return Err(error),
+                Attempt::Again(()) => {}
+            }
+            if let Reach::Keys(keys) = edit.reach() {
+                let keys = keys.to_vec();
+                loaded = memory::load(&shared, &name, keys).await?;
+            }
+        }
+        Err(too_little_memory())
+    })
+}
+
+/// Runs an edit, if its keys are in memory or were loaded. Tells whether it changed something.
+fn attempt(
+    shared: &Shared,
+    bucket: &Arc<BucketState>,
+    edit: &mut dyn Edit,
+    loaded: &Loaded,
+) -> Attempt<bool, ()> {
+    match edit.reach() {
+        Reach::Keys([key]) => {
+            let key = key.clone();
+            edit_one(shared, bucket, edit, key, loaded)
+        }
+        Reach::Keys(keys) => {
+            let keys = keys.to_vec();
+            edit_several(shared, bucket, edit, keys, loaded)
+        }
+        Reach::Any => edit_any(shared, bucket, edit),
+    }
+}
+
+fn edit_one(
+    shared: &Shared,
+    bucket: &Arc<BucketState>,
+    edit: &mut dyn Edit,
+    key: Key,
+    loaded: &Loaded,
+) -> Attempt<bool, ()> {
+    let name = Name::new(bucket.id, key.as_bytes());
+    let lane = shared.lane(&name);
+    let guard = lane.guard();
+    let mut state = lane.lock();
+    if state.is_closed {
+        return Attempt::Done(Err(closed()));
+    }
+    let hot = lane.get(&name, &guard);
+    let cold = || loaded.get(&key)?.slot(&state);
+    let before = hot.or_else(cold);
+    if bucket.is_retired() || before.is_none() && !shared.is_complete() {
+        return Attempt::Again(());
+    }
+    let now = shared.now();
+    let mut cells = Cells::new(now, None);
+    cells.add(key.clone(), cell_of(before, now));
+    edit.run(&mut cells);
+    let Some((_, cell)) = cells.into_cells().pop() else {
+        return Attempt::Done(Ok(false));
+    };
+    let change = match Change::new(&name, before, cell, now) {
+        Ok(Some(change)) => change,
+        Ok(None) => return Attempt::Done(Ok(false)),
+        Err(error) => return Attempt::Done(Err(error)),
+    };
+    let publication = Publication {
+        lane,
+        bucket,
+        name: &name,
+        before,
+        hot_cost: hot.map_or(0, Slot::cost),
+        is_expiry: false,
+    };
+    let content = change.content(&state, before, now);
+    publication.publish_next(&mut state, content);
+    drop(change);
+    let counts = state.take_counts();
+    drop(state);
+    shared.tell(bucket, counts);
+    Attempt::Done(Ok(true))
+}
+
+fn edit_several(
+    shared: &Shared,
+    bucket: &Arc<BucketState>,
+    edit: &mut dyn Edit,
+    keys: Vec<Key>,
+    loaded: &Loaded,
+) -> Attempt<bool, ()> {
+    let names: Vec<Name<'_>> = keys
+        .iter()
+        .map(|key| Name::new(bucket.id, key.as_bytes()))
+        .collect();
+    let guards: Vec<LocalGuard<'_>> = names.iter().map(|name| shared.lane(name).guard()).collect();
+    let mut locked = lock_lanes(shared, &names);
+    if locked.iter().any(|(_, state)| state.is_closed) {
+        return Attempt::Done(Err(closed()));
+    }
+    if bucket.is_retired() {
+        return Attempt::Again(());
+    }
+    let now = shared.now();
+    let mut slots = Vec::with_capacity(names.len());
+    for ((key, name), guard) in keys.iter().zip(&names).zip(&guards) {
+        let cold = || loaded.get(key)?.slot(lane_of(&locked, shared.lane_index(name))?);
+        let slot = shared.lane(name).get(name, guard).or_else(cold);
+        if slot.is_none() && !shared.is_complete() {
+            return Attempt::Again(());
+        }
+        slots.push(slot);
+    }
+    let mut cells = Cells::new(now, None);
+    for (key, slot) in keys.iter().zip(slots) {
+        // A structure that is there twice is locked once.
+        if !cells.is_known(key) {
+            cells.add(key.clone(), cell_of(slot, now));
+        }
+    }
+    edit.run(&mut cells);
+    let outcome = publish(shared, bucket, cells.into_cells(), &mut locked, loaded, now);
+    tell(shared, bucket, locked);
+    Attempt::Done(outcome)
+}
+
+/// Runs an edit with all lanes locked. What is not in memory is read there and then.
+fn edit_any(shared: &Shared, bucket: &Arc<BucketState>, edit: &mut dyn Edit) -> Attempt<bool, ()> {
+    let guards: Vec<LocalGuard<'_>> = shared.lanes.iter().map(Lane::guard).collect();
+    let locked = RefCell::new(shared.lock_all().into_iter().enumerate().collect::<Locked<'_>>());
+    if locked.borrow().iter().any(|(_, state)| state.is_closed) {
+        return Attempt::Done(Err(closed()));
+    }
+    if bucket.is_retired() {
+        return Attempt::Again(());
+    }
+    let now = shared.now();
+    let find = |key: &Key| {
+        let name = Name::new(bucket.id, key.as_bytes());
+        let (lane, index) = (shared.lane(&name), shared.lane_index(&name));
+        let lost = || EngineError::Failed("a lane of keys is missing".to_owned());
+        let guard = guards.get(index).ok_or_else(lost)?;
+        if lane.get(&name, guard).is_none() && !shared.is_complete() {
+            let slot = memory::read(shared, bucket.name.as_str(), &name)
+                .map_err(|error| memory::named(error, bucket.name.as_str(), key.as_bytes()))?;
+            let mut locked = locked.borrow_mut();
+            let (_, state) = locked.get_mut(index).ok_or_else(lost)?;
+            lane.publish(state, slot, 0);
+        }
+        Ok(cell_of(lane.get(&name, guard), now))
+    };
+    let mut cells = Cells::new(now, Some(Box::new(find)));
+    edit.run(&mut cells);
+    let cells = cells.into_cells();
+    let outcome = publish(
+        shared,
+        bucket,
+        cells,
+        &mut locked.borrow_mut(),
+        &Loaded::default(),
+        now,
+    );
+    tell(shared, bucket, locked.into_inner());
+    Attempt::Done(outcome)
+}
+
+/// Unlocks the lanes, and tells what they counted.
+fn tell(shared: &Shared, bucket: &BucketState, mut locked: Locked<'_>) {
+    let counts: Vec<Counts> = locked.iter_mut().map(|(_, state)| state.take_counts()).collect();
+    drop(locked);
+    for counts in counts {
+        shared.tell(bucket, counts);
+    }
+}
+
+/// What a cell has of a slot.
+fn cell_of(slot: Option<&Slot>, now: Timestamp) -> Cell<'_> {
+    let Some(slot) = slot.filter(|slot| slot.is_live(|| now)) else {
+        return Cell::absent();
+    };
+    slot.use_it();
+    let content = match slot.home() {
+        None => edit::Content::Plain(slot.value()),
+        Some(home) => edit::Content::Shared(home.lock()),
+    };
+    Cell::present(content, slot.revision(), slot.created(), slot.expires())
+}
+
+/// Publishes what became of the cells, all of it at one moment. Tells whether that is something.
+///
+/// # Errors
+/// Too large. If structures were changed in place nevertheless, that is published.
+fn publish(
+    shared: &Shared,
+    bucket: &Arc<BucketState>,
+    cells: Vec<(Key, Cell<'_>)>,
+    locked: &mut Locked<'_>,
+    loaded: &Loaded,
+    now: Timestamp,
+) -> Result<bool> {
+    let mut changes = Vec::with_capacity(cells.len());
+    let mut failure = None;
+    for (key, cell) in cells {
+        let name = Name::new(bucket.id, key.as_bytes());
+        let index = shared.lane_index(&name);
+        let guard = shared.lane(&name).guard();
+        let cold = || loaded.get(&key)?.slot(lane_of(locked, index)?);
+        let before = shared.lane(&name).get(&name, &guard).or_else(cold);
+        match Change::new(&name, before, cell, now) {
+            Ok(Some(change)) => changes.push((key, index, change)),
+            Ok(None) => {}
+            Err(error) => failure = Some(error),
+        }
+    }
+    if failure.is_some() {
+        changes.retain(|(_, _, change)| change.is_in_place());
+    }
+    let several = changes.len() > 1;
+    let mut lanes: Vec<usize> = changes.iter().map(|(_, index, _)| *index).collect();
+    lanes.sort_unstable();
+    lanes.dedup();
+    let turn = || {
+        for index in lanes.iter().filter(|_| several) {
+            shared.lanes[*index].turn_publishing();
+        }
+    };
+    let ring_of = &bucket.changes;
+    let mut ring = ring_of.is_watched().then(|| ring_of.lock());
+    let mut revision = bucket.next_revisions(changes.len() as u64);
+    turn();
+    for (key, index, change) in &changes {
+        let name = Name::new(bucket.id, key.as_bytes());
+        let Some((_, state)) = locked.iter_mut().find(|(locked, _)| locked == index) else {
+            continue;
+        };
+        let lane = &shared.lanes[*index];
+        let guard = lane.guard();
+        let hot = lane.get(&name, &guard);
+        let cold = || loaded.get(key)?.slot(state);
+        let publication = Publication {
+            lane,
+            bucket,
+            name: &name,
+            before: hot.or_else(cold),
+            hot_cost: hot.map_or(0, Slot::cost),
+            is_expiry: false,
+        };
+        let content = change.content(state, publication.before, now);
+        publication.publish(state, revision, content, ring.as_deref_mut());
+        revision.0 += 1;
+    }
+    turn();
+    failure.map_or(Ok(!changes.is_empty()), Err)
+}
+
+/// What an edit made of a key.
+enum Change {
+    Removed,
+    Plain(Bytes, Option<Timestamp>),
+    /// The bytes that it had, with another expiry.
+    Touched(Option<Timestamp>),
+    /// The structure that it had, changed or with another expiry. Its lock keeps others out until it is published.
+    InPlace(StructureGuard, Option<Timestamp>),
+    /// Another structure.
+    Structure(Arc<Home>, Kind, Option<Timestamp>),
+}
+
+impl Change {
+    /// What became of a cell; `None` if it is as it was.
+    ///
+    /// # Errors
+    /// Too large.
+    fn new(name: &Name<'_>, before: Option<&Slot>, cell: Cell<'_>, now: Timestamp) -> Result<Option<Self>> {
+        Ok(Some(match cell.into_outcome(now) {
+            edit::Outcome::Same => return Ok(None),
+            edit::Outcome::Removed => Self::Removed,
+            edit::Outcome::Plain {
+                value: Some(value),
+                expires,
+            } => {
+                check_value(value.len())?;
+                Self::Plain(value, expires)
+            }
+            edit::Outcome::Plain { value: None, expires } => Self::Touched(expires),
+            edit::Outcome::Structure { content, expires, .. } => match content {
+                edit::Content::Shared(structure) if before.is_some_and(|slot| slot.home().is_some()) => {
+                    Self::InPlace(structure, expires)
+                }
+                edit::Content::Owned(mut structure) => {
+                    // It is written whole.
+                    structure.take_log();
+                    let kind = structure.kind();
+                    Self::Structure(Home::new(name.key, *structure, None), kind, expires)
+                }
+                _ => {
+                    return Err(EngineError::Failed(
+                        "a structure was lost while it was edited".to_owned(),
+                    ));
+                }
+            },
+        }))
+    }
+
+    fn is_in_place(&self) -> bool {
+        matches!(self, Self::InPlace(..))
+    }
+
+    /// What is published; `None` for nothing any more.
+    fn content<'a>(
+        &'a self,
+        state: &LaneState,
+        before: Option<&'a Slot>,
+        now: Timestamp,
+    ) -> Option<Content<'a>> {
+        let (value, expires) = match self {
+            Self::Removed => return None,
+            Self::Plain(value, expires) => (Value::Plain(value), *expires),
+            Self::Touched(expires) => (Value::Plain(before.map_or(&[], |slot| slot.value())), *expires),
+            Self::InPlace(structure, expires) => {
+                let earlier = before.filter(|slot| state.is_of_this_round(slot));
+                let value = Value::Structure {
+                    home: before?.home()?,
+                    kind: structure.kind(),
+                    bytes: structure.bytes(),
+                    unwritten: structure.log().len().max(earlier.map_or(0, Slot::unwritten)),
+                };
+                (value, *expires)
+            }
+            Self::Structure(home, kind, expires) => {
+                let bytes = home.lock().bytes();
+                let value = Value::Structure {
+                    home,
+                    kind: *kind,
+                    bytes,
+                    unwritten: bytes,
+                };
+                (value, *expires)
+            }
+        };
+        let created = before.filter(|slot| slot.is_live(|| now)).map(Slot::created);
+        Some(Content {
+            value,
+            created: created.unwrap_or(now),
+            expires,
+        })
+    }
+}
