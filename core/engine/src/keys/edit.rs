@@ -90,11 +90,6 @@ impl<'a> Cells<'a> {
         }
     }
 
-    /// Whether there is a cell of that key already.
-    pub fn is_known(&self, key: &Key) -> bool {
-        self.place(key).is_some()
-    }
-
     /// The moment of the edit: what has expired by then is absent.
     pub fn now(&self) -> Timestamp {
         self.now

@@ -183,7 +183,7 @@ fn edit_several(
     let mut cells = Cells::new(now, None);
     for (key, slot) in keys.iter().zip(slots) {
         // A structure that is there twice is locked once.
-        if !cells.is_known(key) {
+        if cells.known(key).is_none() {
             cells.add(key.clone(), cell_of(slot, now));
         }
     }

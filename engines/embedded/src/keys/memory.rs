@@ -71,6 +71,12 @@ impl Memory {
         }
     }
 
+    /// About how many bytes hot keys take.
+    #[cfg(test)]
+    pub(super) fn bytes(&self) -> isize {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
     fn reads_are_quick(&self) -> bool {
         Duration::from_nanos(self.read_nanos.load(Ordering::Relaxed)) < QUICK_READ
     }

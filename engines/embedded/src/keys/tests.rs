@@ -13,6 +13,8 @@ use super::EmbeddedKeys;
 use crate::commit::{Committer, Source};
 use crate::store::{Batch, MemoryStore, Space, Store};
 
+mod structures;
+
 struct Bed {
     keys: EmbeddedKeys,
     store: Arc<MemoryStore>,
