@@ -16,7 +16,8 @@ let browser;
 let refusals = 0;
 
 before(async () => {
-  [daemon, browser] = await Promise.all([startDaemon(), launchChromium()]);
+  daemon = await startDaemon();
+  browser = await launchChromium();
   await serveProgram();
 });
 after(async () => {

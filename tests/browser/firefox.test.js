@@ -3,30 +3,21 @@
 import assert from 'node:assert/strict';
 import test, { after, before } from 'node:test';
 
-import { startDaemon } from './support/daemon.js';
 import { launchFirefox, openPage } from './support/firefox.js';
-import { peerPage, site } from './support/pages.js';
+import { startAmongOrigins } from './support/origins.js';
 
-/** @type {Awaited<ReturnType<typeof site>>} */
-let trusted;
-/** @type {Awaited<ReturnType<typeof site>>} */
-let foreign;
-/** @type {import('./support/daemon.js').Daemon} */
-let daemon;
+/** @type {import('./support/origins.js').Origins} */
+let origins;
 /** @type {import('puppeteer-core').Browser} */
 let browser;
 
 before(async () => {
-  [trusted, foreign] = await Promise.all([site(), site()]);
-  const environment = { SWITCHBOARD_HTTP_ORIGINS: JSON.stringify([trusted.origin]) };
-  [daemon, browser] = await Promise.all([startDaemon(environment), launchFirefox()]);
-  for (const { page } of [trusted, foreign]) page(peerPage(`${daemon.origin}/gotalk/gotalk.js`));
+  origins = await startAmongOrigins();
+  browser = await launchFirefox();
 });
 after(async () => {
   await browser?.close();
-  await daemon?.end();
-  trusted?.end();
-  foreign?.end();
+  await origins?.end();
 });
 
 const CONNECTED = '::-p-xpath(//*[@role="status"][contains(., "Connected")])';
@@ -42,7 +33,7 @@ const heard = (page, text) =>
   page.waitForFunction((text) => [...document.querySelectorAll('.said .text')].some((one) => one.textContent === text), {}, text);
 
 test('a page serves, a command calls it; the daemon is killed, and the page is back', async (t) => {
-  const page = await openPage(t, browser, trusted.origin);
+  const page = await openPage(t, browser, origins.trusted.origin);
   await page.waitForFunction(() => sock.state === 'open');
   await page.evaluate(async () => {
     noted.got = [];
@@ -50,25 +41,25 @@ test('a page serves, a command calls it; the daemon is killed, and the page is b
     await sock.hub.subscribe('fox/#', (message) => noted.got.push(message.text()));
   });
   const isThere = async (/** @type {string} */ text) => {
-    assert.deepEqual(JSON.parse(await daemon.succeed(['call', 'greet', '{"name":"😀"}'])), { greeting: 'Hello 😀' });
-    await daemon.succeed(['publish', 'fox/news', text]);
+    assert.deepEqual(JSON.parse(await origins.daemon.succeed(['call', 'greet', '{"name":"😀"}'])), { greeting: 'Hello 😀' });
+    await origins.daemon.succeed(['publish', 'fox/news', text]);
     await page.waitForFunction((text) => noted.got.includes(text), {}, text);
   };
   await isThere('before');
-  await daemon.kill();
+  await origins.daemon.kill();
   await page.waitForFunction(() => sock.state === 'waiting');
-  await daemon.start();
+  await origins.daemon.start();
   await page.waitForFunction(() => sock.state === 'open');
   await isThere('after');
 });
 
 test('streams of 10 MB each way', async (t) => {
-  const program = await daemon.program();
+  const program = await origins.daemon.program();
   program.handlers.handleStreamRequest('fox.cat', async function* (parts) {
     yield* parts;
   });
   await program.hub.serve('fox.cat');
-  const page = await openPage(t, browser, trusted.origin);
+  const page = await openPage(t, browser, origins.trusted.origin);
   const bytes = await page.evaluate(async () => {
     const body = (async function* () {
       for (let count = 0; count < 160; count++) yield new Uint8Array(64 << 10).fill(count);
@@ -81,24 +72,24 @@ test('streams of 10 MB each way', async (t) => {
 });
 
 test('a foreign page is refused', async (t) => {
-  const page = await openPage(t, browser, foreign.origin);
+  const page = await openPage(t, browser, origins.foreign.origin);
   const error = await page.evaluate(() => new Promise((resolve) => gotalk.open(null, (error) => resolve(String(error)))));
   assert.match(String(error), /Error/);
 });
 
 test('the console: an operation is called, two tabs chat, and both are back after the daemon was killed', async (t) => {
-  const program = await daemon.program();
+  const program = await origins.daemon.program();
   await program.hub.serve({ 'fox.upper': (text) => text.toUpperCase() });
   /** @type {string[]} */
   const faults = [];
-  const one = await openPage(t, browser, `${daemon.origin}/#/call/fox.upper`, { faults });
+  const one = await openPage(t, browser, `${origins.daemon.origin}/#/call/fox.upper`, { faults });
   await one.waitForSelector(CONNECTED);
   await one.type('textarea[name=payload]', '"fox"');
   await one.click('.call button[type=submit]');
   await one.waitForSelector('::-p-text("FOX")');
 
-  await one.goto(`${daemon.origin}/#/chat/den`);
-  const two = await openPage(t, browser, `${daemon.origin}/#/chat/den`, { faults });
+  await one.goto(`${origins.daemon.origin}/#/chat/den`);
+  const two = await openPage(t, browser, `${origins.daemon.origin}/#/chat/den`, { faults });
   await Promise.all([one, two].map((page) => page.waitForSelector(CONNECTED)));
   await say(one, 'Who is there?');
   await heard(two, 'Who is there?');
@@ -106,9 +97,9 @@ test('the console: an operation is called, two tabs chat, and both are back afte
   await heard(one, 'A fox 🦊');
   assert.deepEqual(faults, []);
 
-  await daemon.kill();
+  await origins.daemon.kill();
   await one.waitForSelector('::-p-text(Reconnecting…)');
-  await daemon.start();
+  await origins.daemon.start();
   await Promise.all([one, two].map((page) => page.waitForSelector(CONNECTED)));
   await say(two, 'Back again');
   await heard(one, 'Back again');

@@ -16,7 +16,8 @@ let daemon;
 let browser;
 
 before(async () => {
-  [daemon, browser] = await Promise.all([startDaemon({ SWITCHBOARD_GOTALK_HEARTBEAT_INTERVAL: '250ms' }), launchChromium()]);
+  daemon = await startDaemon({ SWITCHBOARD_GOTALK_HEARTBEAT_INTERVAL: '250ms' });
+  browser = await launchChromium();
 });
 after(async () => {
   await browser?.close();

@@ -3,56 +3,35 @@
 import assert from 'node:assert/strict';
 import test, { after, before } from 'node:test';
 
-import { launchChromium } from './support/chromium.js';
-import { startDaemon } from './support/daemon.js';
-import { peerPage, site } from './support/pages.js';
+import { launchChromium, openPage } from './support/chromium.js';
+import { startAmongOrigins } from './support/origins.js';
 import { until } from './support/until.js';
 
-/** @type {Awaited<ReturnType<typeof site>>} */
-let trusted;
-/** @type {Awaited<ReturnType<typeof site>>} */
-let foreign;
-/** @type {import('./support/daemon.js').Daemon} */
-let daemon;
+/** @type {import('./support/origins.js').Origins} */
+let origins;
 /** @type {import('./support/chromium.js').Browser} */
 let browser;
 
 before(async () => {
-  [trusted, foreign] = await Promise.all([site(), site()]);
-  const environment = { SWITCHBOARD_HTTP_ORIGINS: JSON.stringify([trusted.origin]) };
-  [daemon, browser] = await Promise.all([startDaemon(environment), launchChromium()]);
-  for (const { page } of [trusted, foreign]) page(peerPage(`${daemon.origin}/gotalk/gotalk.js`));
+  origins = await startAmongOrigins();
+  browser = await launchChromium();
 });
 after(async () => {
   await browser?.close();
-  await daemon?.end();
-  trusted?.end();
-  foreign?.end();
+  await origins?.end();
 });
 
-/**
- * @param {import('node:test').TestContext} t
- * @param {{ origin: string }} site
- */
-async function open(t, { origin }) {
-  const context = await browser.newContext();
-  t.after(() => context.close());
-  const page = await context.newPage();
-  await page.goto(origin);
-  return page;
-}
-
 test('a page of a foreign origin is refused, and the log says what to configure', async (t) => {
-  const program = await daemon.program();
+  const program = await origins.daemon.program();
   let calls = 0;
   await program.hub.serve({ 'guarded.op': () => ++calls });
-  const page = await open(t, foreign);
+  const page = await openPage(t, browser, origins.foreign.origin);
   await page.evaluate(() => {
     noted.opened = false;
     sock.on('open', () => (noted.opened = true));
     return new Promise((resolve) => gotalk.open(sock.address(), (error) => resolve(String(error))));
   });
-  const line = await until('the log', () => daemon.log.split('\n').find((line) => line.includes(foreign.origin)));
+  const line = await until('the log', () => origins.daemon.log.split('\n').find((line) => line.includes(origins.foreign.origin)));
   assert.match(line, /origins/);
 
   for (const [path, method] of [
@@ -63,18 +42,18 @@ test('a page of a foreign origin is refused, and the log says what to configure'
   ]) {
     const seen = await page.evaluate(
       ([url, method]) => fetch(url, { method }).then((answer) => answer.status, (error) => error.name),
-      [daemon.origin + path, method],
+      [origins.daemon.origin + path, method],
     );
     assert.equal(seen, 'TypeError', path);
   }
   // What is sent without asking, as forms are, is not carried out either.
-  await page.evaluate((url) => fetch(url, { method: 'POST', mode: 'no-cors', body: 'x' }), `${daemon.origin}/call/guarded.op`);
+  await page.evaluate((url) => fetch(url, { method: 'POST', mode: 'no-cors', body: 'x' }), `${origins.daemon.origin}/call/guarded.op`);
   assert.equal(calls, 0);
   assert.deepEqual(await page.evaluate(() => [noted.opened, sock.state === 'open']), [false, false]);
 });
 
 test('a page that says no origin is refused', async (t) => {
-  const page = await open(t, foreign);
+  const page = await openPage(t, browser, origins.foreign.origin);
   const state = await page.evaluate(async (url) => {
     const frame = document.createElement('iframe');
     frame.sandbox.add('allow-scripts');
@@ -87,28 +66,28 @@ test('a page that says no origin is refused', async (t) => {
     const told = new Promise((resolve) => addEventListener('message', (event) => resolve(event.data)));
     document.body.append(frame);
     return told;
-  }, daemon.webSocket);
+  }, origins.daemon.webSocket);
   assert.equal(state, 'refused');
-  await until('the log', () => daemon.log.includes('null'));
+  await until('the log', () => origins.daemon.log.includes('null'));
 });
 
 test('a page of a configured origin is a peer', async (t) => {
-  const page = await open(t, trusted);
+  const page = await openPage(t, browser, origins.trusted.origin);
   await page.waitForFunction(() => sock.state === 'open');
   await page.evaluate(() => sock.hub.serve({ 'elsewhere.greet': ({ name }) => `Hello ${name}` }));
-  assert.equal(await daemon.succeed(['call', 'elsewhere.greet', '{"name":"x"}']), '"Hello x"');
+  assert.equal(await origins.daemon.succeed(['call', 'elsewhere.greet', '{"name":"x"}']), '"Hello x"');
   const fetched = await page.evaluate(
     (url) => fetch(url, { method: 'POST', body: '{"name":"y"}', headers: { 'Content-Type': 'application/json' } }).then((answer) => answer.json()),
-    `${daemon.origin}/call/elsewhere.greet`,
+    `${origins.daemon.origin}/call/elsewhere.greet`,
   );
   assert.equal(fetched, 'Hello y');
 });
 
 test('the console cannot be framed by another page', async (t) => {
-  const page = await open(t, trusted);
+  const page = await openPage(t, browser, origins.trusted.origin);
   const refused = page.waitForEvent('console', (message) => message.text().includes('frame-ancestors'));
   await page.evaluate((src) => {
     document.body.append(Object.assign(document.createElement('iframe'), { src }));
-  }, `${daemon.origin}/`);
+  }, `${origins.daemon.origin}/`);
   await refused;
 });

@@ -20,7 +20,8 @@ let daemon;
 let browser;
 
 before(async () => {
-  [daemon, browser] = await Promise.all([startDaemon(), launchChromium()]);
+  daemon = await startDaemon();
+  browser = await launchChromium();
 });
 after(async () => {
   await browser?.close();

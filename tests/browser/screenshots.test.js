@@ -24,7 +24,9 @@ let daemon;
 let browser;
 
 before(async () => {
-  [daemon, browser] = await Promise.all([startDaemon(), launchChromium(), mkdir(FOLDER, { recursive: true })]);
+  await mkdir(FOLDER, { recursive: true });
+  daemon = await startDaemon();
+  browser = await launchChromium();
   const program = await daemon.program();
   await program.hub.serve({
     greet: ({ name }) => ({ greeting: `Hello ${name}`, languages: ['en', 'de'], score: 0.98, guest: false, note: null }),

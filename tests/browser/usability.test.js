@@ -26,7 +26,8 @@ let daemon;
 let browser;
 
 before(async () => {
-  [daemon, browser] = await Promise.all([startDaemon(), launchChromium()]);
+  daemon = await startDaemon();
+  browser = await launchChromium();
   const program = await daemon.program();
   await program.hub.serve({
     greet: ({ name }) => ({ greeting: `Hello ${name}` }),

@@ -25,6 +25,26 @@ const ARGUMENTS = [
 export const launchChromium = () =>
   chromium.launch({ executablePath: EXECUTABLE, args: ARGUMENTS, headless: true, timeout: PATIENCE_MS });
 
+/**
+ * A new page, in a profile of its own, that notes what it complains of.
+ * @param {import('node:test').TestContext} t
+ * @param {Browser} browser
+ * @param {string} url
+ * @param {{ faults?: string[] }} [noted]
+ */
+export async function openPage(t, browser, url, { faults = [] } = {}) {
+  const context = await browser.newContext();
+  t.after(() => context.close());
+  context.setDefaultTimeout(PATIENCE_MS);
+  context.on('weberror', (error) => faults.push(error.error().message));
+  context.on('console', (message) => {
+    if (['error', 'warning'].includes(message.type())) faults.push(message.text());
+  });
+  const page = await context.newPage();
+  await page.goto(url);
+  return page;
+}
+
 /** What went wrong in pages: what they complain of, what they fail to load, and whom they ask that they should not. */
 export class Watch {
   /** @type {string[]} */

@@ -47,6 +47,8 @@ export async function site(html = '') {
     answer.setHeader('Content-Type', 'text/html; charset=utf-8');
     answer.end(html);
   });
+  // A test that failed to begin must not wait for it.
+  server.unref();
   await new Promise((resolve) => server.listen(0, '127.0.0.1', () => resolve(null)));
   const { port } = /** @type {import('node:net').AddressInfo} */ (server.address());
   return {
