@@ -9,11 +9,9 @@ import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { fileURLToPath } from 'node:url';
 
 import gotalk from '../../../clients/js/src/node.js';
-
-const BINARY = process.env.SWITCHBOARD_BINARY ?? fileURLToPath(new URL('../../../target/debug/switchboard', import.meta.url));
+import { SWITCHBOARD } from './built.js';
 
 /** @typedef {import('../../../clients/js/src/gotalk.js').Sock} Sock */
 
@@ -45,7 +43,7 @@ export class Daemon {
 
   /** Starts it, again at the same addresses, and waits until it is ready. */
   async start() {
-    assert.ok(existsSync(BINARY), `${BINARY} is not built`);
+    assert.ok(existsSync(SWITCHBOARD), `${SWITCHBOARD} is not built`);
     const listen = [this.tcp, this.origin].flatMap((address) => ['--listen', address]);
     const child = this.#spawn(['serve', '--data', join(this.#folder, 'data'), ...listen], this.#environment);
     this.#child = child;
@@ -64,6 +62,16 @@ export class Daemon {
   async kill() {
     this.#child?.kill('SIGKILL');
     await this.#exited;
+  }
+
+  /**
+   * Starts it again, at the same addresses, with more settings.
+   * @param {Record<string, string>} environment
+   */
+  async reconfigure(environment) {
+    await this.kill();
+    this.#environment = { ...this.#environment, ...environment };
+    await this.start();
   }
 
   /** Ends all that was started here. */
@@ -118,7 +126,7 @@ export class Daemon {
    */
   #spawn(args, environment = { SWITCHBOARD_HUB: this.tcp }) {
     const env = { PATH: process.env.PATH ?? '', ...environment };
-    return spawn(BINARY, args, { cwd: this.#folder, env, stdio: 'pipe' });
+    return spawn(SWITCHBOARD, args, { cwd: this.#folder, env, stdio: 'pipe' });
   }
 }
 
