@@ -41,6 +41,7 @@ mod edit;
 mod gateway;
 mod glob;
 mod keyspace;
+mod limits;
 mod options;
 mod random;
 mod refusal;

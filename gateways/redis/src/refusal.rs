@@ -21,6 +21,9 @@ impl Refusal {
     pub(crate) const INDEX_OUT_OF_RANGE: Self = Self::new("ERR index out of range");
     pub(crate) const NOT_TEXT: Self = Self::new("ERR what names something at the hub must be UTF-8");
     pub(crate) const OUT_OF_RANGE: Self = Self::new("ERR value is out of range");
+    pub(crate) const BEYOND_LONG: Self = Self::new(
+        "ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807",
+    );
     pub(crate) const MUST_BE_POSITIVE: Self = Self::new("ERR value is out of range, must be positive");
 
     /// Words that are always the same.

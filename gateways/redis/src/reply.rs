@@ -164,6 +164,18 @@ impl Reply {
         }
     }
 
+    /// The head of an array of pairs, each with a head of its own: [`Self::pair`]. An array of twice as many in RESP2.
+    pub(crate) fn pairs(&mut self, pairs: usize) {
+        self.array(if self.is_resp3() { pairs } else { pairs * 2 });
+    }
+
+    /// The head of a pair. Nothing in RESP2.
+    pub(crate) fn pair(&mut self) {
+        if self.is_resp3() {
+            self.array(2);
+        }
+    }
+
     /// The head of a set: so many answers follow. An array in RESP2.
     pub(crate) fn set(&mut self, length: usize) {
         let mark = if self.is_resp3() { b'~' } else { b'*' };

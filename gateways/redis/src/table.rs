@@ -12,6 +12,8 @@ pub(crate) static GROUPS: &[&Group] = &[
     &commands::generic::GROUP,
     &commands::strings::GROUP,
     &commands::bitmaps::GROUP,
+    &commands::hashes::GROUP,
+    &commands::lists::GROUP,
     &commands::sets::GROUP,
     &commands::memento::GROUP,
     &commands::connection::GROUP,

@@ -76,6 +76,12 @@ impl Bed {
         text
     }
 
+    /// As [`Self::run`], with the answer as it is on the wire.
+    pub(crate) fn run_raw(&mut self, line: &str) -> String {
+        let answer = self.raw(words(line).into_iter().map(Bytes::from).collect());
+        answer.escape_ascii().to_string().replace("\\r\\n", "\r\n")
+    }
+
     /// Runs lines, each of which must be answered as it says: `GET a -> nil`.
     #[track_caller]
     pub(crate) fn check(&mut self, script: &str) {
