@@ -39,7 +39,10 @@ fn bitcount(call: &mut Call<'_, '_>) -> Result<(), Refusal> {
     };
     let cell = call.cells.cell(&call.args.key(1)?)?;
     let value = cell.plain()?.unwrap_or_default();
-    let count = range.bits_of(value).map_or(0, |(first, last)| {
+    // From the end on, what ends before it begins has nothing, even if both are before the beginning.
+    let is_backward = range.start < 0 && range.end < 0 && range.start > range.end;
+    let bits = range.bits_of(value).filter(|_| !is_backward);
+    let count = bits.map_or(0, |(first, last)| {
         let bytes = value.get(first / 8..=last / 8).unwrap_or_default();
         let all: usize = bytes.iter().map(|byte| byte.count_ones() as usize).sum();
         all - before(bytes, first % 8) - after(bytes, last % 8)
@@ -68,7 +71,12 @@ fn bitpos(call: &mut Call<'_, '_>) -> Result<(), Refusal> {
     };
     let range = match call.args.len() {
         3 => Range::ALL,
-        4..=6 => Range::read(call.args, 3)?,
+        4..=6 => {
+            // What is wrong is told in the order of Redis: the unit before the end.
+            call.args.integer(3)?;
+            in_bits(call.args, 5)?;
+            Range::read(call.args, 3)?
+        }
         _ => return Err(Refusal::SYNTAX),
     };
     let cell = call.cells.cell(&call.args.key(1)?)?;
@@ -103,6 +111,15 @@ fn find(value: &[u8], is_set: bool, first: usize, last: usize) -> Option<usize> 
     None
 }
 
+/// Whether a part is counted in bits rather than in bytes.
+fn in_bits(args: &Args, index: usize) -> Result<bool, Refusal> {
+    let in_bits = args.is(index, "BIT");
+    if args.get(index).is_some() && !in_bits && !args.is(index, "BYTE") {
+        return Err(Refusal::SYNTAX);
+    }
+    Ok(in_bits)
+}
+
 /// A part of a value, as it is asked for: counted from the end if negative.
 struct Range {
     start: i64,
@@ -124,18 +141,12 @@ impl Range {
             Some(_) => args.integer(from + 1)?,
             None => -1,
         };
-        let in_bits = args.is(from + 2, "BIT");
-        if args.get(from + 2).is_some() && !in_bits && !args.is(from + 2, "BYTE") {
-            return Err(Refusal::SYNTAX);
-        }
+        let in_bits = in_bits(args, from + 2)?;
         Ok(Self { start, end, in_bits })
     }
 
     /// The first and the last bit of that part, if it has any.
     fn bits_of(&self, value: &[u8]) -> Option<(usize, usize)> {
-        if self.start < 0 && self.end < 0 && self.start > self.end {
-            return None;
-        }
         let unit = if self.in_bits { 1 } else { 8 };
         let length = value.len() * 8 / unit;
         let place = |index: i64| {

@@ -2,7 +2,6 @@
 
 use std::cmp::Ordering;
 
-use bytes::Bytes;
 use switchboard_hub::keys::structures::{List, Structure};
 use switchboard_hub::keys::{Cell, Kind};
 
@@ -60,7 +59,7 @@ impl Options {
             count: -1,
             ..Self::default()
         };
-        let mut index = 2;
+        let (mut index, mut has_pattern) = (2, false);
         while index < args.len() {
             let follow = args.len() - index - 1;
             if args.is(index, "ASC") {
@@ -76,17 +75,22 @@ impl Options {
                 options.store = Some(index + 1);
                 index += 1;
             } else if args.is(index, "BY") && follow >= 1 {
-                check_pattern(args.at(index + 1))?;
+                has_pattern |= args.at(index + 1).contains(&b'*');
                 options.unsorted = true;
                 index += 1;
             } else if args.is(index, "GET") && follow >= 1 {
-                check_pattern(args.at(index + 1))?;
+                has_pattern |= args.at(index + 1).contains(&b'*');
                 options.tells.push(args.is(index + 1, "#"));
                 index += 1;
             } else {
                 return Err(Refusal::SYNTAX);
             }
             index += 1;
+        }
+        if has_pattern {
+            return Err(Refusal::new(
+                "ERR BY and GET with a pattern are not supported: they would read keys that the command does not name",
+            ));
         }
         if options.tells.is_empty() {
             options.tells.push(true);
@@ -103,15 +107,6 @@ impl Options {
         };
         start..end
     }
-}
-
-fn check_pattern(pattern: &Bytes) -> Result<(), Refusal> {
-    if pattern.contains(&b'*') {
-        return Err(Refusal::new(
-            "ERR BY and GET with a pattern are not supported: they would read keys that the command does not name",
-        ));
-    }
-    Ok(())
 }
 
 fn sort(call: &mut Call<'_, '_>, may_store: bool) -> Result<(), Refusal> {

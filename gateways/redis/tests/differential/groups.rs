@@ -1,0 +1,27 @@
+//! What commands are made of, group by group.
+
+use fastrand::Rng;
+
+use crate::template::{Asked, Template};
+
+mod bitmaps;
+mod generic;
+mod strings;
+
+/// All of them. Each is registered here, by one line.
+pub static ALL: &[&Group] = &[&strings::GROUP, &generic::GROUP, &bitmaps::GROUP];
+
+/// Templates that belong together.
+#[derive(Debug)]
+pub struct Group {
+    pub name: &'static str,
+    pub templates: &'static [Template],
+}
+
+impl Group {
+    /// A command after one of its templates.
+    pub fn command(&self, random: &mut Rng) -> Asked {
+        let template = random.choice(self.templates).expect("a group has templates");
+        template.command(random)
+    }
+}
