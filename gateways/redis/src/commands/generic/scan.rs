@@ -216,3 +216,6 @@ fn scan(conversation: &mut Conversation, args: &Args) -> Result<Step, Refusal> {
         })
     }))
 }
+
+#[cfg(test)]
+mod tests;
