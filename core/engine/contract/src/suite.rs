@@ -138,6 +138,26 @@ macro_rules! contract_tests {
                 concurrent_changes_all_count
                 a_watcher_of_many_writers_ends_with_what_there_is
                 readers_see_whole_batches
+                a_structure_comes_back_as_it_was_put
+                kinds_take_the_place_of_each_other
+                only_plain_values_are_incremented_and_appended_to
+                structures_have_conditions_and_expiries
+                putting_an_empty_structure_deletes
+                what_is_no_structure_is_refused
+                structures_outlast_reopening_and_crashes
+                an_edit_sees_and_changes_its_key
+                what_an_edit_leaves_alone_is_not_written
+                edits_set_and_clear_the_expiry
+                what_is_empty_is_absent
+                what_is_taken_is_placed_whole
+                an_edit_reaches_what_it_names
+                edits_are_told
+                an_edit_that_is_too_large_changes_nothing
+                edits_and_writes_see_each_other
+                edits_at_once_all_count
+                an_edit_of_several_keys_is_one_step
+                a_crash_leaves_edits_whole
+                edits_together_do_what_structures_do
                 everything_outlasts_reopening
                 revisions_only_grow
                 what_was_flushed_outlasts_a_crash

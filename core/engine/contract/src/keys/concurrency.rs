@@ -19,7 +19,7 @@ use crate::tools::{key, soon};
 const WRITERS: usize = 16;
 
 /// Handles of all hubs there are, for tasks to share out.
-async fn hubs(bed: &mut dyn TestBed) -> Vec<Store> {
+pub(super) async fn hubs(bed: &mut dyn TestBed) -> Vec<Store> {
     let here = Store::new(bed);
     let mut hubs = vec![here.clone()];
     if let Some(engine) = bed.second_hub().await {
@@ -31,7 +31,7 @@ async fn hubs(bed: &mut dyn TestBed) -> Vec<Store> {
     hubs
 }
 
-async fn all<T: 'static>(mut tasks: JoinSet<T>) -> Vec<T> {
+pub(super) async fn all<T: 'static>(mut tasks: JoinSet<T>) -> Vec<T> {
     let mut outcomes = Vec::new();
     while let Some(outcome) = soon("the end of a writer", tasks.join_next()).await {
         outcomes.push(outcome.expect("a writer"));

@@ -2,6 +2,7 @@
 
 mod blobs;
 mod bus;
+mod edits;
 mod flaw;
 mod keys;
 mod queues;

@@ -29,6 +29,13 @@ mutants! {
     half_a_batch: HalfBatch is seen by "keys::a_batch_with_an_unmet_condition_changes_nothing";
     half_a_batch_amid_others: HalfBatch is seen by "keys::everything_together_does_what_a_map_does";
     conditions_apart: ConditionApart is seen by "keys::of_many_conditional_writes_one_wins";
+    edits_apart: EditApart is seen by "keys::edits_at_once_all_count";
+    half_an_edit: HalfEdit is seen by "keys::an_edit_of_several_keys_is_one_step";
+    forgotten_kinds: ForgetsKind is seen by "keys::a_structure_comes_back_as_it_was_put";
+    empty_structures: KeepsEmpty is seen by "keys::what_is_empty_is_absent";
+    lost_logs: LosesLog is seen by "keys::an_edit_sees_and_changes_its_key";
+    lost_logs_amid_others: LosesLog is seen by "keys::edits_together_do_what_structures_do";
+    written_for_being_seen: WritesWhatItSaw is seen by "keys::what_an_edit_leaves_alone_is_not_written";
     a_watch_that_skips: WatchSkips is seen by "keys::a_watch_that_was_not_read_tells_the_last_of_every_key";
     a_watch_that_skips_what_was_before: WatchSkips is seen by "keys::a_watch_goes_on_after_reopening";
     a_scan_that_skips: ScanSkips is seen by "keys::scans_are_ordered_and_complete";

@@ -13,6 +13,18 @@ pub enum Flaw {
     HalfBatch,
     /// Condition and change are two steps.
     ConditionApart,
+    /// An edit writes what it made of something that may be there no more.
+    EditApart,
+    /// The keys of an edit are written one after another.
+    HalfEdit,
+    /// A structure is kept as bytes.
+    ForgetsKind,
+    /// What an edit took the last of stays.
+    KeepsEmpty,
+    /// What was changed in a structure is not kept.
+    LosesLog,
+    /// The keys that an edit looked at are written.
+    WritesWhatItSaw,
     /// A watch that is too far behind goes on as if nothing were missing.
     WatchSkips,
     /// A scan leaves out the first key of a page.

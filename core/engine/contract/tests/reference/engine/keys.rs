@@ -5,10 +5,11 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 use futures_util::stream;
 use switchboard_engine::keys::{
-    self, BATCH_WRITES_MAX, BatchOutcome, Change, Condition, Edit, Entry, Expiry, Page, Revision,
-    SCAN_BYTES_MAX, SCAN_ENTRIES_MAX, Scan, Watch, WatchEvent, WatchFrom, Write, Written,
+    BATCH_WRITES_MAX, BatchOutcome, Change, Condition, Edit, Entry, Expiry, Page, Revision, SCAN_BYTES_MAX,
+    SCAN_ENTRIES_MAX, Scan, Watch, WatchEvent, WatchFrom, Write, Written,
 };
 use switchboard_engine::names::check_value;
+use switchboard_engine::structures::Structure;
 use switchboard_engine::{Answer, Bucket, EngineError, Key, Keys, Kind, Result, Timestamp};
 
 use super::flaw::Flaw;
@@ -78,11 +79,7 @@ impl Keys for Reference {
     }
 
     fn edit(&self, bucket: &Bucket, edit: Box<dyn Edit>) -> Answer<Box<dyn Edit>> {
-        let (this, bucket) = (self.clone(), bucket.clone());
-        Answer::later(async move {
-            let now = || this.world.clock.now();
-            keys::edit_by_compare(&this, &bucket, edit, now).await
-        })
+        self.run(bucket, edit)
     }
 
     fn scan(&self, bucket: &Bucket, scan: Scan) -> Answer<Page> {
@@ -164,6 +161,17 @@ impl Reference {
     }
 }
 
+/// What is told of an entry where its value was not asked for.
+fn told(entry: Entry) -> Entry {
+    match entry.kind {
+        Kind::Plain => entry,
+        _ => Entry {
+            value: Bytes::new(),
+            ..entry
+        },
+    }
+}
+
 fn is_met(condition: Condition, current: Option<&Entry>) -> bool {
     match (condition, current) {
         (Condition::Always, _) | (Condition::Absent, None) | (Condition::Present, Some(_)) => true,
@@ -179,8 +187,13 @@ fn changed(change: Change, old: Option<Bytes>, flaw: Flaw) -> Result<Option<Byte
         Change::Delete => return Ok(None),
         Change::Touch => return Ok(old),
         Change::Put(value) => value,
-        Change::PutStructure { encoded, .. } if encoded.is_empty() => return Ok(None),
-        Change::PutStructure { encoded, .. } => encoded,
+        Change::PutStructure { kind, encoded } => {
+            check_value(encoded.len())?;
+            if Structure::decode(kind, &encoded)?.is_empty() {
+                return Ok(None);
+            }
+            encoded
+        }
         Change::Append(more) => [old.unwrap_or_default(), more].concat().into(),
         Change::Increment(by) => {
             let number: Option<i64> = text().ok().and_then(|text| text.parse().ok());
@@ -206,10 +219,12 @@ fn changed(change: Change, old: Option<Bytes>, flaw: Flaw) -> Result<Option<Byte
 }
 
 impl Kept {
-    fn write(&mut self, key: &Key, write: Write, now: Timestamp, flaw: Flaw) -> Result<Written> {
+    pub fn write(&mut self, key: &Key, write: Write, now: Timestamp, flaw: Flaw) -> Result<Written> {
         let before = self.entries.get(key).cloned();
         if !is_met(write.condition, before.as_ref()) {
-            return Ok(Written::Unmet { current: before });
+            return Ok(Written::Unmet {
+                current: before.map(told),
+            });
         }
         let old = before.as_ref().map(|entry| entry.value.clone());
         let expires = match write.expiry {
@@ -218,6 +233,7 @@ impl Kept {
             Expiry::At(moment) => Some(moment),
         };
         let kind = match (&write.change, &before) {
+            (Change::PutStructure { .. }, _) if flaw == Flaw::ForgetsKind => Kind::Plain,
             (Change::PutStructure { kind, .. }, _) => *kind,
             (Change::Touch, Some(entry)) => entry.kind,
             (Change::Append(_) | Change::Increment(_) | Change::IncrementFloat(_), Some(entry))
@@ -232,7 +248,10 @@ impl Kept {
         let passed = expires.is_some_and(|moment| moment <= now);
         let Some(value) = value.filter(|_| !passed) else {
             self.remove(key, false);
-            return Ok(Written::Done { before, after: None });
+            return Ok(Written::Done {
+                before: before.map(told),
+                after: None,
+            });
         };
         if flaw == Flaw::ReusesRevisions && self.entries.is_empty() {
             self.revision = 0;
@@ -245,13 +264,14 @@ impl Kept {
             expires,
         };
         self.entries.insert(key.clone(), entry.clone());
+        let entry = told(entry);
         let put = WatchEvent::Put {
             key: key.clone(),
             entry: entry.clone(),
         };
         self.tell(entry.revision, put);
         Ok(Written::Done {
-            before,
+            before: before.map(told),
             after: Some(entry),
         })
     }
@@ -305,7 +325,7 @@ impl Watching {
     fn begin(&mut self, kept: &Kept) {
         for (key, entry) in &kept.entries {
             if key.as_bytes().starts_with(&self.prefix) {
-                let (key, entry) = (key.clone(), entry.clone());
+                let (key, entry) = (key.clone(), told(entry.clone()));
                 self.told.push_back(WatchEvent::Put { key, entry });
             }
         }
