@@ -59,6 +59,17 @@ pub struct Entry {
     pub expires: Option<Timestamp>,
 }
 
+impl Entry {
+    /// The same where no value was asked for: without the encoding of a structure.
+    #[must_use]
+    pub fn told(mut self) -> Self {
+        if self.kind != Kind::Plain {
+            self.value = Bytes::new();
+        }
+        self
+    }
+}
+
 /// What must be so for a write to happen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Condition {

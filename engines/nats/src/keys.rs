@@ -6,22 +6,24 @@
 
 mod batch;
 mod change;
+mod edit;
 mod expiring;
 pub(crate) mod record;
 pub(crate) mod scan;
 mod watch;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::StreamExt;
 use switchboard_engine::keys::{
-    self, BatchOutcome, Change, Edit, Entry, Page, Revision, Scan, Watch, WatchFrom, Write, Written,
+    BatchOutcome, Change, Edit, Entry, Page, Revision, Scan, Watch, WatchFrom, Write, Written,
 };
 use switchboard_engine::names::KEY_BYTES_MAX;
 use switchboard_engine::{Answer, Bucket, EngineError, Key, Keys, Result};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, MutexGuard};
 
 use crate::feed;
 use crate::janitor::{Chore, Janitor};
@@ -109,15 +111,22 @@ impl Shared {
         )))
     }
 
-    pub(crate) async fn lock(&self, key: &[u8]) -> Option<tokio::sync::MutexGuard<'_, ()>> {
-        let hash = key.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-            (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3)
-        });
-        let at = usize::try_from(hash % LOCKS as u64).unwrap_or(0);
-        match self.locks.get(at) {
+    pub(crate) async fn lock(&self, key: &[u8]) -> Option<MutexGuard<'_, ()>> {
+        match self.locks.get(lock_of(key)) {
             Some(lock) => Some(lock.lock().await),
             None => None,
         }
+    }
+
+    /// The locks of several keys.
+    pub(super) async fn lock_all(&self, keys: &[Key]) -> Vec<MutexGuard<'_, ()>> {
+        // In one order for all, so that nobody waits for somebody who waits for him.
+        let places: BTreeSet<usize> = keys.iter().map(|key| lock_of(key.as_bytes())).collect();
+        let mut guards = Vec::with_capacity(places.len());
+        for lock in places.into_iter().filter_map(|at| self.locks.get(at)) {
+            guards.push(lock.lock().await);
+        }
+        guards
     }
 
     /// What keys have, in their order, as far as possible at one moment.
@@ -205,12 +214,13 @@ impl Shared {
                 continue;
             }
             let before = current.entry.clone();
+            let told = || before.clone().map(Entry::told);
             let done = match decision {
-                Decision::Unmet => return Ok(Written::Unmet { current: before }),
+                Decision::Unmet => return Ok(Written::Unmet { current: told() }),
                 Decision::Nothing => {
                     return Ok(Written::Done {
-                        after: before.clone(),
-                        before,
+                        after: told(),
+                        before: told(),
                     });
                 }
                 Decision::Put(entry) => {
@@ -233,7 +243,10 @@ impl Shared {
             if let Some(after) = done {
                 // The cluster may have come back empty in between.
                 self.register.add(&self.link, Stream::Keys, &register).await?;
-                return Ok(Written::Done { before, after });
+                return Ok(Written::Done {
+                    before: told(),
+                    after: after.map(Entry::told),
+                });
             }
             self.after_conflict(conflict).await?;
             is_newest = true;
@@ -391,6 +404,13 @@ pub(crate) fn contended(link: &Link) -> EngineError {
     Patience::new(link).give_up("other hubs change this all the time")
 }
 
+fn lock_of(key: &[u8]) -> usize {
+    let hash = key.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3)
+    });
+    usize::try_from(hash % LOCKS as u64).unwrap_or(0)
+}
+
 fn nothing_besides(_: Option<&Entry>) -> Vec<Outgoing> {
     Vec::new()
 }
@@ -427,10 +447,8 @@ impl Keys for NatsKeys {
     }
 
     fn edit(&self, bucket: &Bucket, edit: Box<dyn Edit>) -> Answer<Box<dyn Edit>> {
-        let (this, bucket) = (self.clone(), bucket.clone());
-        Answer::later(async move {
-            keys::edit_by_compare(&this, &bucket, edit, || this.shared.link.clock.now()).await
-        })
+        let (shared, bucket) = (Arc::clone(&self.shared), bucket.clone());
+        Answer::later(async move { shared.edit(&bucket, edit).await })
     }
 
     fn scan(&self, bucket: &Bucket, scan: Scan) -> Answer<Page> {

@@ -4,6 +4,7 @@
 //! | --- | --- | --- |
 //! | `P-keys` | `P.k.v.BUCKET.KEY` | values, one message a key |
 //! | | `P.k.d.BUCKET.KEY` | that a key was deleted, for watchers |
+//! | | `P.k.l.BUCKET.KEY` | for a second: that it was looked at when others were changed |
 //! | | `P.k.c.BUCKET` | that a bucket was cleared, for watchers |
 //! | | `P.k.b.BUCKET`, `P.k.n.BUCKET` | that there is such a bucket, of values and of blobs |
 //! | | `P.k.m.BUCKET.NAME` | what is known of a blob |
@@ -52,6 +53,8 @@ impl Stream {
 pub(crate) enum Family {
     Values,
     Deleted,
+    /// That it was looked at by who changed others.
+    LookedAt,
     Blobs,
 }
 
@@ -60,6 +63,7 @@ impl Family {
         match self {
             Self::Values => 'v',
             Self::Deleted => 'd',
+            Self::LookedAt => 'l',
             Self::Blobs => 'm',
         }
     }
@@ -67,7 +71,7 @@ impl Family {
     /// What the register of its buckets is called.
     fn register(self) -> char {
         match self {
-            Self::Values | Self::Deleted => 'b',
+            Self::Values | Self::Deleted | Self::LookedAt => 'b',
             Self::Blobs => 'n',
         }
     }

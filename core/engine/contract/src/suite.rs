@@ -156,6 +156,7 @@ macro_rules! contract_tests {
                 edits_and_writes_see_each_other
                 edits_at_once_all_count
                 an_edit_of_several_keys_is_one_step
+                an_edit_depends_on_what_it_looked_at
                 a_crash_leaves_edits_whole
                 edits_together_do_what_structures_do
                 everything_outlasts_reopening

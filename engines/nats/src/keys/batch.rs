@@ -97,7 +97,7 @@ impl Plan<'_> {
                 if let Some(number) = entry.revision.0.checked_sub(TO_COME) {
                     entry.revision = Revision(first + number);
                 }
-                entry
+                entry.told()
             })
         };
         self.outcomes
@@ -183,7 +183,10 @@ impl Shared {
         };
         for (index, (key, write)) in writes.iter().enumerate() {
             if let Err(current) = plan.add(key, write, self)? {
-                return Ok(Err(BatchOutcome::Unmet { index, current }));
+                return Ok(Err(BatchOutcome::Unmet {
+                    index,
+                    current: current.map(Entry::told),
+                }));
             }
         }
         plan.settle_subjects();

@@ -17,6 +17,9 @@ use crate::names::{Family, Names, is_hashed};
 /// that who watches hears of the end from a hub, to the millisecond.
 const EXPIRED_KEPT: Duration = Duration::from_secs(10);
 
+/// How long the messages are kept that only carry a condition.
+const LOOKED_AT_KEPT: Duration = Duration::from_secs(1);
+
 /// Messages of keys that live longer are not cleared away by the servers: a number of seconds that cannot overflow.
 const TTL_MAX: Duration = Duration::from_secs(20 * 366 * 24 * 3600);
 
@@ -155,6 +158,19 @@ impl Writer<'_> {
             record: format!("{what} - - {}", key_bytes(key)),
             ttl: Some(DELETED_KEPT),
             body: with_key(key, b""),
+        }
+    }
+
+    /// On the condition that the last message of a key is still that one; says nothing itself, and is soon cleared away.
+    pub(crate) fn looked_at(&self, key: &Key, expected: u64) -> Outgoing {
+        Outgoing {
+            subject: self.names.key(Family::LookedAt, self.bucket, key.as_bytes()),
+            expected: Some(expected),
+            about: Some(self.names.key(self.family, self.bucket, key.as_bytes())),
+            again: false,
+            record: "l".to_owned(),
+            ttl: Some(LOOKED_AT_KEPT),
+            body: Bytes::new(),
         }
     }
 

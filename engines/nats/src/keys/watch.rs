@@ -284,6 +284,7 @@ impl Watcher {
             for (key, entry) in page.entries {
                 if entry.revision.0 <= self.position {
                     self.expiring.add(&key, entry.expires, entry.revision.0);
+                    let entry = entry.told();
                     self.tell(WatchEvent::Put { key, entry }).await?;
                 }
             }
@@ -327,6 +328,7 @@ impl Watcher {
                     .expires
                     .is_none_or(|expires| expires > self.shared.link.clock.now())
                 {
+                    let entry = entry.told();
                     self.tell(WatchEvent::Put { key, entry }).await?;
                 }
             }

@@ -168,6 +168,36 @@ pub async fn an_edit_of_several_keys_is_one_step(bed: &mut dyn TestBed) {
     assert_eq!(left, ELEMENTS);
 }
 
+/// What an edit only looked at is as it saw it when what it changed is written: of many who take one of two keys away if
+/// both are there, one does.
+pub async fn an_edit_depends_on_what_it_looked_at(bed: &mut dyn TestBed) {
+    if !bed.abilities().batches {
+        return;
+    }
+    let hubs = hubs(bed).await;
+    for round in 0..20 {
+        hubs[0].put("a", "1").await;
+        hubs[0]
+            .edit("b", |cell| Ok(cell.set_mut()?.insert(b"member")))
+            .await;
+        let mut tasks = JoinSet::new();
+        for editor in 0..EDITORS {
+            let store = hubs[editor % hubs.len()].clone();
+            let mine = if editor / 2 % 2 == 0 { "a" } else { "b" };
+            tasks.spawn(async move {
+                let edited = store.try_edit(&["a", "b"], move |cells| {
+                    let both = cells.cell(&key("a"))?.is_present() && cells.cell(&key("b"))?.is_present();
+                    Ok(both && cells.cell(&key(mine))?.remove())
+                });
+                edited.await.expect("editing")
+            });
+        }
+        let took = all(tasks).await.into_iter().filter(|took| *took).count();
+        assert_eq!(took, 1, "round {round}");
+        assert_eq!(hubs[0].names().await.len(), 1, "round {round}");
+    }
+}
+
 /// After a crash, what was flushed is there, and of what came later a first part; an edit of several keys is there whole
 /// or not at all.
 pub async fn a_crash_leaves_edits_whole(bed: &mut dyn TestBed) {

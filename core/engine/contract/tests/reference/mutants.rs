@@ -30,6 +30,7 @@ mutants! {
     half_a_batch_amid_others: HalfBatch is seen by "keys::everything_together_does_what_a_map_does";
     conditions_apart: ConditionApart is seen by "keys::of_many_conditional_writes_one_wins";
     edits_apart: EditApart is seen by "keys::edits_at_once_all_count";
+    edits_apart_from_what_they_saw: EditApart is seen by "keys::an_edit_depends_on_what_it_looked_at";
     half_an_edit: HalfEdit is seen by "keys::an_edit_of_several_keys_is_one_step";
     forgotten_kinds: ForgetsKind is seen by "keys::a_structure_comes_back_as_it_was_put";
     empty_structures: KeepsEmpty is seen by "keys::what_is_empty_is_absent";
