@@ -21,7 +21,7 @@ mod decision;
 pub mod edit;
 
 pub use decision::Decision;
-pub use edit::{Cell, Cells, Edit, Outcome, Reach, edit_by_compare, look_at_entries};
+pub use edit::{Cell, Cells, Edit, Outcome, Reach, look_at_entries};
 
 /// Most writes in a batch.
 pub const BATCH_WRITES_MAX: usize = 1_000;

@@ -13,9 +13,9 @@ use super::{Entry, Revision};
 use crate::structures::{Hash, List, Set, SortedSet, Structure};
 use crate::{EngineError, Key, Kind, Result, Timestamp};
 
-mod compare;
+mod look;
 
-pub use compare::{edit_by_compare, look_at_entries};
+pub use look::look_at_entries;
 
 /// A function of what keys have.
 pub trait Edit: Any + Send {
