@@ -23,6 +23,7 @@
 //! | `args`, `reply`, `refusal`, `call` | what a command works with |
 //! | `scan`, `random` | what commands on structures share |
 //! | `cursors` | where scans of keys go on |
+//! | `long_double` | numbers as Redis adds them |
 //! | `glob` | patterns of keys and channels |
 //! | `edit` | commands on their way through the engine |
 
@@ -42,6 +43,7 @@ mod gateway;
 mod glob;
 mod keyspace;
 mod limits;
+mod long_double;
 mod options;
 mod random;
 mod refusal;

@@ -3,12 +3,13 @@
 
 use bytes::Bytes;
 
-use crate::args::{Args, parse_float};
+use crate::args::Args;
 use crate::call::{Call, Class};
 use crate::command::{Command, Flag, Group, Keys, Run, Support};
 use crate::commands::expiry::{From, Unit, When, millis_of};
 use crate::commands::strings::{check_length, numbers, ranges};
 use crate::conversation::{Conversation, Step};
+use crate::long_double::LongDouble;
 use crate::refusal::Refusal;
 use crate::reply::Reply;
 
@@ -75,7 +76,7 @@ const DECF: Command = Command {
     syntax: "key [decrement]",
     run: Run::Keys(|call| {
         let by = by_float(call)?;
-        numbers::add_float(call, -by)
+        numbers::add_float(call, by.negated())
     }),
     ..INC
 };
@@ -178,11 +179,11 @@ fn by(call: &Call<'_, '_>) -> Result<i64, Refusal> {
     }
 }
 
-fn by_float(call: &Call<'_, '_>) -> Result<f64, Refusal> {
+fn by_float(call: &Call<'_, '_>) -> Result<LongDouble, Refusal> {
     check_arity(call, &name_of(call), 3)?;
     match call.args.get(2) {
-        Some(text) => parse_float(text).ok_or(Refusal::NOT_A_FLOAT),
-        None => Ok(1.0),
+        Some(text) => LongDouble::parse(text).ok_or(Refusal::NOT_A_FLOAT),
+        None => Ok(LongDouble::ONE),
     }
 }
 

@@ -195,8 +195,8 @@ fn word(kind: &str, random: &mut Rng) -> Vec<u8> {
         "index" => random.i64(-8..8).to_string().into_bytes(),
         "count" => random.i64(0..6).to_string().into_bytes(),
         "bit" => random.i64(0..70).to_string().into_bytes(),
-        // Sums of these have no rounding, in 64 bits as in 80.
         "float" => (random.i64(-4096..4096) as f64 / 64.0).to_string().into_bytes(),
+        "decimal" => decimal(random),
         "score" => one_of(
             random,
             &["0", "1", "-1", "1.5", "2", "3", "1e3", "-0.25", "inf", "-inf"],
@@ -237,6 +237,21 @@ fn word(kind: &str, random: &mut Rng) -> Vec<u8> {
         ),
         other => panic!("no word is a {other}"),
     }
+}
+
+/// A number with a fraction, of any length that `INCRBYFLOAT` adds as Redis does.
+fn decimal(random: &mut Rng) -> Vec<u8> {
+    let whole = random.i64(..) >> random.u8(..64);
+    let digits = random.usize(..18);
+    let fraction: String = (0..digits).map(|_| random.digit(10)).collect();
+    match random.u8(..6) {
+        0 => whole.to_string(),
+        1 => format!("{whole}e{}", random.u8(..15)),
+        2 => format!("0.{fraction}1"),
+        3 => format!("{}.{}", random.i8(..), random.u8(..100)),
+        _ => format!("{whole}.{fraction}0"),
+    }
+    .into_bytes()
 }
 
 fn value(random: &mut Rng) -> Vec<u8> {

@@ -2,9 +2,10 @@
 
 use bytes::Bytes;
 
-use crate::args::{parse_float, parse_integer};
+use crate::args::parse_integer;
 use crate::call::{Call, Class};
 use crate::command::{Command, Flag, Keys, Run, Support};
+use crate::long_double::LongDouble;
 use crate::refusal::Refusal;
 
 const COUNTS: &[Flag] = &[Flag::Write, Flag::DenyOom, Flag::Fast];
@@ -77,13 +78,12 @@ pub(super) const INCRBYFLOAT: Command = Command {
     complexity: "O(1)",
     syntax: "key increment",
     support: Support::Differs(
-        "numbers have 64 bits, not 80, and are written shortest so that they read back the same: 0.1 and 0.2 are \
-         0.30000000000000004",
+        "numbers from 2^128 on, and those with more than 18 digits after the point, have 53 bits",
     ),
     run: Run::Keys(|call| {
         // A value of the wrong type is told first.
         call.cells.cell(&call.args.key(1)?)?.plain()?;
-        let by = call.args.float(2)?;
+        let by = LongDouble::parse(call.args.at(2)).ok_or(Refusal::NOT_A_FLOAT)?;
         add_float(call, by)
     }),
 };
@@ -121,19 +121,16 @@ pub(crate) fn subtract(call: &mut Call<'_, '_>, by: i64) -> Result<(), Refusal> 
 ///
 /// # Errors
 /// When it is none, or the sum is infinite.
-pub(crate) fn add_float(call: &mut Call<'_, '_>, by: f64) -> Result<(), Refusal> {
+pub(crate) fn add_float(call: &mut Call<'_, '_>, by: LongDouble) -> Result<(), Refusal> {
     let key = call.args.key(1)?;
     let cell = call.cells.cell(&key)?;
-    let before = match cell.plain()? {
-        Some(text) => parse_float(text).ok_or(Refusal::NOT_A_FLOAT)?,
-        None => 0.0,
+    let sum = match cell.plain()? {
+        Some(text) => LongDouble::parse(text).ok_or(Refusal::NOT_A_FLOAT)?.plus(by),
+        None => by,
     };
-    // A zero has no sign.
-    let sum = before + by + 0.0;
-    if !sum.is_finite() {
-        return Err(Refusal::new("ERR increment would produce NaN or Infinity"));
-    }
-    let text = sum.to_string();
+    let text = sum
+        .text()
+        .ok_or(Refusal::new("ERR increment would produce NaN or Infinity"))?;
     call.reply.bulk(text.as_bytes());
     cell.put(text);
     call.effects.event(Class::String, "incrbyfloat", &key);
