@@ -10,7 +10,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use switchboard_engine::keys::{Change, Write};
+use switchboard_engine::keys::{Cells, Change, Edit, Reach, Write};
+use switchboard_engine::structures::List;
 use switchboard_engine::{Bucket, Durability, Engine, EngineError, Health, Key};
 use switchboard_engine_embedded::{DataDir, Embedded, EmbeddedOptions};
 
@@ -38,6 +39,54 @@ async fn put(engine: &Embedded, number: usize) -> Result<(), EngineError> {
     let key = Key::new(format!("key {number}")).expect("a key");
     let write = Write::put(format!("{number:10000}"));
     engine.keys().write(&bucket(), key, write).await.map(drop)
+}
+
+/// Adds an element to a list.
+struct Push(Key);
+
+impl Edit for Push {
+    fn reach(&self) -> Reach<'_> {
+        Reach::Keys(std::slice::from_ref(&self.0))
+    }
+
+    fn changes(&self) -> bool {
+        true
+    }
+
+    fn run(&mut self, cells: &mut Cells<'_>) {
+        let list = cells.cell(&self.0).and_then(|cell| cell.list_mut());
+        list.expect("a list").push_back(&[b'x'; 1_000]);
+    }
+}
+
+/// Looks at how many elements the list has.
+struct Length(Key, usize);
+
+impl Edit for Length {
+    fn reach(&self) -> Reach<'_> {
+        Reach::Keys(std::slice::from_ref(&self.0))
+    }
+
+    fn changes(&self) -> bool {
+        false
+    }
+
+    fn run(&mut self, cells: &mut Cells<'_>) {
+        let list = cells.cell(&self.0).and_then(|cell| cell.list());
+        self.1 = list.expect("a list").map_or(0, List::len);
+    }
+}
+
+async fn push(engine: &Embedded) -> Result<(), EngineError> {
+    let push = Push(Key::new("list").expect("a key"));
+    engine.keys().edit(&bucket(), Box::new(push)).await.map(drop)
+}
+
+async fn length(engine: &Embedded) -> usize {
+    let length = Length(Key::new("list").expect("a key"), 0);
+    let edit = engine.keys().edit(&bucket(), Box::new(length)).await;
+    let edit: Box<dyn std::any::Any> = edit.expect("looking goes on");
+    edit.downcast::<Length>().expect("the edit").1
 }
 
 async fn are_there(engine: &Embedded, numbers: &[usize]) {
@@ -71,11 +120,16 @@ async fn with_a_limit(directory: &Path) {
         .expect("a durability");
     let engine = open(directory, durability);
     let mut acknowledged = Vec::new();
+    let mut pushed = length(&engine).await;
     let refused = loop {
         let number = acknowledged.len();
         assert!(number < 10_000, "there is no limit");
         match put(&engine, number).await {
             Ok(()) => acknowledged.push(number),
+            Err(error) => break error,
+        }
+        match push(&engine).await {
+            Ok(()) => pushed += 1,
             Err(error) => break error,
         }
         // Without it thousands are acknowledged before the disk is tried.
@@ -84,6 +138,12 @@ async fn with_a_limit(directory: &Path) {
     assert!(matches!(&refused, EngineError::Unavailable { .. }), "{refused:?}");
     until(&engine, |health| matches!(health, Health::Impaired(_))).await;
     are_there(&engine, &acknowledged).await;
+    assert!(length(&engine).await >= pushed);
+    let refused = push(&engine).await;
+    assert!(
+        matches!(refused, Err(EngineError::Unavailable { .. })),
+        "{refused:?}"
+    );
     let increment = Write::change(Change::Increment(1));
     let key = Key::new("counter").expect("a key");
     let outcome = engine.keys().write(&bucket(), key, increment).await;
@@ -100,11 +160,13 @@ async fn with_a_limit(directory: &Path) {
     setrlimit(Resource::Fsize, limit).expect("lifting the limit");
     until(&engine, |health| *health == Health::Ready).await;
     put(&engine, 10_000).await.expect("there is room again");
+    push(&engine).await.expect("there is room again");
     acknowledged.push(10_000);
     engine.flush().await.expect("there is room again");
     are_there(&engine, &acknowledged).await;
     // What is left to the test is how many were acknowledged.
     println!("acknowledged {}", acknowledged.len() - 1);
+    println!("pushed {}", length(&engine).await);
     std::process::exit(0);
 }
 
@@ -138,17 +200,21 @@ async fn try_durability(test: &str, durability: Durability) {
         "{said}\n{}",
         String::from_utf8_lossy(&output.stderr)
     );
-    let count = said
-        .split("acknowledged ")
-        .nth(1)
-        .and_then(|rest| rest.split_whitespace().next());
-    let count: usize = count.and_then(|count| count.parse().ok()).expect("how many");
+    let number_after = |word: &str| {
+        let rest = said.split(word).nth(1);
+        let number = rest.and_then(|rest| rest.split_whitespace().next());
+        number
+            .and_then(|number| number.parse::<usize>().ok())
+            .expect("how many")
+    };
+    let count = number_after("acknowledged ");
     assert!(count > 10, "{count} is what fits below the limit");
 
     let engine = open(&data, durability);
     let mut acknowledged: Vec<usize> = (0..count).collect();
     acknowledged.push(10_000);
     are_there(&engine, &acknowledged).await;
+    assert_eq!(length(&engine).await, number_after("pushed "));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -68,6 +68,21 @@ async fn dropping_it_is_closing_it() {
     assert_eq!(value(&engine, "a").await.unwrap(), "1");
 }
 
+#[tokio::test]
+async fn an_older_format_is_made_the_newest() {
+    let directory = TempDir::new().unwrap();
+    let engine = Embedded::open(options(directory.path())).unwrap();
+    put(&engine, "a", "1").await;
+    engine.close().await.unwrap();
+    drop(engine);
+    let format = directory.path().join("format");
+    let newest = fs::read_to_string(&format).unwrap();
+    fs::write(&format, "switchboard data 1\n").unwrap();
+    let engine = Embedded::open(options(directory.path())).unwrap();
+    assert_eq!(value(&engine, "a").await.unwrap(), "1");
+    assert_eq!(fs::read_to_string(&format).unwrap(), newest);
+}
+
 #[test]
 fn another_format_is_refused_with_what_to_do() {
     let directory = TempDir::new().unwrap();
