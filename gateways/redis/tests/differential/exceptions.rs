@@ -16,12 +16,11 @@ fn is_other_encoding(asked: &Asked, ours: &Reply, theirs: &Reply) -> bool {
     asked.name() == "OBJECT" && matches!((ours, theirs), (Reply::Bulk(..), Reply::Bulk(..)))
 }
 
-/// With an argument that is wrong and a key that is absent, Redis 7.0 looks at the key first, and 7.2 at the argument,
+/// With an argument that is wrong and a key that is absent or of another kind, Redis 7.0 looks at the key first, and 7.2 at the argument,
 /// as we do.
 fn tells_key_first(asked: &Asked, ours: &Reply, theirs: &Reply) -> bool {
-    matches!(asked.name().as_str(), "BITCOUNT" | "BITPOS")
-        && ours.error().is_some()
-        && theirs.error().is_none()
+    let of_key = theirs.error().is_none_or(|words| words.starts_with("WRONGTYPE"));
+    matches!(asked.name().as_str(), "BITCOUNT" | "BITPOS") && ours.error().is_some() && of_key
 }
 
 /// In Redis every number is a cursor; here those that a scan answered.

@@ -6,10 +6,18 @@ use crate::template::{Asked, Template};
 
 mod bitmaps;
 mod generic;
+mod numbers;
+mod sorting;
 mod strings;
 
 /// All of them. Each is registered here, by one line.
-pub static ALL: &[&Group] = &[&strings::GROUP, &generic::GROUP, &bitmaps::GROUP];
+pub static ALL: &[&Group] = &[
+    &strings::GROUP,
+    &generic::GROUP,
+    &bitmaps::GROUP,
+    &numbers::GROUP,
+    &sorting::GROUP,
+];
 
 /// Templates that belong together.
 #[derive(Debug)]

@@ -12,7 +12,7 @@ use std::fmt;
 use fastrand::Rng;
 
 /// The keys of all commands: few, so that they meet.
-pub const KEYS: &[&str] = &["k1", "k2", "k3", "k4", "k5", "k6", "f1", "f2"];
+pub const KEYS: &[&str] = &["k1", "k2", "k3", "k4", "k5", "k6", "f1", "f2", "h1", "l1", "l2"];
 
 /// How answers are compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -179,7 +179,10 @@ fn word(kind: &str, random: &mut Rng) -> Vec<u8> {
     match kind {
         "key" => one_of(random, &KEYS[..6]),
         // Of numbers with a fraction only.
-        "number" => one_of(random, &KEYS[6..]),
+        "number" => one_of(random, &["f1", "f2"]),
+        "numbers" => b"h1".to_vec(),
+        // Of lists only.
+        "list" => one_of(random, &["l1", "l2"]),
         "value" => value(random),
         "text" => (0..random.usize(..30))
             .map(|_| b"abc"[random.usize(..3)])

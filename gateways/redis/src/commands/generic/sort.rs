@@ -161,7 +161,7 @@ fn elements_of<'c>(cell: &'c Cell<'_>, options: &Options) -> Result<Vec<&'c [u8]
         match kind {
             // What is stored has an order that does not depend on chance.
             Kind::Set if options.store.is_some() => by_bytes(&mut elements, options.descending),
-            Kind::SortedSet if options.descending => elements.reverse(),
+            Kind::List | Kind::SortedSet if options.descending => elements.reverse(),
             _ => {}
         }
     } else if options.by_bytes {

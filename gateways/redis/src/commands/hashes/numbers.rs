@@ -2,10 +2,11 @@
 
 use bytes::Bytes;
 
-use crate::args::{parse_float, parse_integer};
+use crate::args::parse_integer;
 use crate::call::{Call, Class};
 use crate::command::{Command, Flag, Keys, Run, Support};
 use crate::limits;
+use crate::long_double::LongDouble;
 use crate::refusal::Refusal;
 
 pub(super) const HINCRBY: Command = Command {
@@ -25,7 +26,7 @@ pub(super) const HINCRBYFLOAT: Command = Command {
     name: "hincrbyfloat",
     since: "2.6.0",
     summary: "Adds to the number in a field of a hash. Makes the field, with 0, if there is none.",
-    support: Support::Differs("numbers have 64 bits, not 80, as with INCRBYFLOAT"),
+    support: Support::Differs("as INCRBYFLOAT"),
     run: Run::Keys(hincrbyfloat),
     ..HINCRBY
 };
@@ -45,20 +46,20 @@ fn hincrby(call: &mut Call<'_, '_>) -> Result<(), Refusal> {
 }
 
 fn hincrbyfloat(call: &mut Call<'_, '_>) -> Result<(), Refusal> {
-    let by = call.args.float(3)?;
-    if by.is_infinite() {
+    let by = LongDouble::parse(call.args.at(3)).ok_or(Refusal::NOT_A_FLOAT)?;
+    if by.text().is_none() {
         return Err(Refusal::new("ERR value is NaN or Infinity"));
     }
-    let before = match value(call)? {
-        Some(text) => parse_float(text).ok_or(Refusal::new("ERR hash value is not a float"))?,
-        None => 0.0,
+    let sum = match value(call)? {
+        Some(text) => {
+            let before = LongDouble::parse(text).ok_or(Refusal::new("ERR hash value is not a float"))?;
+            before.plus(by)
+        }
+        None => by,
     };
-    // A zero has no sign.
-    let sum = before + by + 0.0;
-    if !sum.is_finite() {
-        return Err(Refusal::new("ERR increment would produce NaN or Infinity"));
-    }
-    let text = sum.to_string();
+    let text = sum
+        .text()
+        .ok_or(Refusal::new("ERR increment would produce NaN or Infinity"))?;
     set(call, &text, "hincrbyfloat")?;
     call.reply.bulk(text.as_bytes());
     Ok(())
