@@ -114,11 +114,18 @@ pub(crate) fn parse_integer(text: &[u8]) -> Option<i64> {
     std::str::from_utf8(text).ok()?.parse().ok()
 }
 
-/// A number as Redis reads it: `inf` and `-inf` too, but neither `nan` nor spaces.
+/// A number as Redis reads it: `inf` and `-inf` too, but neither `nan` nor spaces, and nothing that a number of 64 bits
+/// has no room for.
 pub(crate) fn parse_float(text: &[u8]) -> Option<f64> {
     let text = std::str::from_utf8(text).ok()?;
     let number: f64 = text.parse().ok()?;
-    (!number.is_nan()).then_some(number)
+    let is_too_large = || !text.contains(['i', 'I']);
+    let is_too_small = || {
+        let digits = text.split(['e', 'E']).next().unwrap_or(text);
+        digits.contains(|digit| matches!(digit, '1'..='9'))
+    };
+    let is_lost = (number.is_infinite() && is_too_large()) || (number == 0.0 && is_too_small());
+    (!number.is_nan() && !is_lost).then_some(number)
 }
 
 #[cfg(test)]
@@ -151,7 +158,10 @@ mod tests {
         assert_eq!(parse_float(b"1e3"), Some(1000.0));
         assert_eq!(parse_float(b"-inf"), Some(f64::NEG_INFINITY));
         assert_eq!(parse_float(b"+inf"), Some(f64::INFINITY));
-        for text in ["nan", "", " 1", "1 ", "x"] {
+        assert_eq!(parse_float(b"-Infinity"), Some(f64::NEG_INFINITY));
+        assert_eq!(parse_float(b"0.0e9"), Some(0.0));
+        assert_eq!(parse_float(b"5e-324"), Some(5e-324));
+        for text in ["nan", "", " 1", "1 ", "x", "1e400", "-1e400", "1e-400"] {
             assert_eq!(parse_float(text.as_bytes()), None, "{text:?}");
         }
     }

@@ -8,4 +8,5 @@ pub(crate) mod hashes;
 pub(crate) mod lists;
 pub(crate) mod memento;
 pub(crate) mod sets;
+pub(crate) mod sorted_sets;
 pub(crate) mod strings;

@@ -15,6 +15,7 @@ pub(crate) static GROUPS: &[&Group] = &[
     &commands::hashes::GROUP,
     &commands::lists::GROUP,
     &commands::sets::GROUP,
+    &commands::sorted_sets::GROUP,
     &commands::memento::GROUP,
     &commands::connection::GROUP,
 ];
