@@ -1,4 +1,4 @@
-//! Bounds of structures.
+//! Bounds of structures and of answers.
 
 use bytes::Bytes;
 
@@ -19,6 +19,22 @@ pub(crate) fn check_room(noun: &str, bytes: usize, more: &[Bytes]) -> Result<(),
     if bytes.saturating_add(more) > STRUCTURE_BYTES_MAX {
         return Err(Refusal::of(format!(
             "ERR the {noun} would take more than {STRUCTURE_BYTES_MAX} bytes"
+        )));
+    }
+    Ok(())
+}
+
+/// Most bytes in the answer of one command that may tell a value many times over.
+pub(crate) const ANSWER_BYTES_MAX: usize = 512 << 20;
+
+/// Whether an answer of so many bytes is possible.
+///
+/// # Errors
+/// When it is not.
+pub(crate) fn check_answer(bytes: usize) -> Result<(), Refusal> {
+    if bytes > ANSWER_BYTES_MAX {
+        return Err(Refusal::of(format!(
+            "ERR the answer would have more than {ANSWER_BYTES_MAX} bytes: ask for less at once"
         )));
     }
     Ok(())

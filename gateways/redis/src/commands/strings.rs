@@ -54,7 +54,7 @@ pub(crate) fn check_length(bytes: usize) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// An argument as a value. The request's buffer is shared, unless that would keep far more than the value.
+/// An argument as a value. It shares the request's buffer: an engine copies what it keeps.
 fn value(arg: &Bytes) -> Result<Bytes, Refusal> {
     check_length(arg.len())?;
     Ok(arg.clone())

@@ -8,6 +8,7 @@ use switchboard_hub::keys::{Cell, Kind};
 use crate::args::Args;
 use crate::call::{Call, Class};
 use crate::command::{Command, Flag, Keys, Run, Support};
+use crate::limits::check_answer;
 use crate::refusal::Refusal;
 
 const DIFFERS: Support = Support::Differs(
@@ -115,6 +116,7 @@ fn sort(call: &mut Call<'_, '_>, may_store: bool) -> Result<(), Refusal> {
     let cell = call.cells.cell(&key)?;
     let elements = elements_of(cell, &options)?;
     let chosen = elements.get(options.range(elements.len())).unwrap_or_default();
+    check_size(chosen, options.tells.len())?;
     let Some(store) = options.store else {
         call.reply.array(chosen.len() * options.tells.len());
         for element in chosen {
@@ -144,6 +146,18 @@ fn sort(call: &mut Call<'_, '_>, may_store: bool) -> Result<(), Refusal> {
         call.effects.feed(&to);
     }
     Ok(())
+}
+
+/// # Errors
+/// When elements that are told so many times are too much: each `GET` tells them once more.
+fn check_size(elements: &[&[u8]], times: usize) -> Result<(), Refusal> {
+    /// What an element costs beside its bytes, in a list or an answer.
+    const ELEMENT_COST_BYTES: usize = 32;
+    let bytes: usize = elements
+        .iter()
+        .map(|element| element.len() + ELEMENT_COST_BYTES)
+        .sum();
+    check_answer(bytes.saturating_mul(times))
 }
 
 /// All elements, in the order that is asked for.

@@ -174,6 +174,23 @@ fn nothing_is_sorted() {
 }
 
 #[test]
+fn elements_are_not_told_over_and_over() {
+    let mut bed = Bed::new();
+    let large = "x".repeat(1_000_000);
+    bed.run(&format!("RPUSH a {large} {large}"));
+    let gets = "GET # ".repeat(300);
+    for line in [
+        format!("SORT a ALPHA {gets}"),
+        format!("SORT a ALPHA {gets} STORE b"),
+    ] {
+        assert!(bed.run(&line).starts_with("-ERR the answer would have more than"));
+    }
+    assert_eq!(bed.run("SORT a ALPHA LIMIT 0 1 GET # STORE b"), "1");
+    assert_eq!(bed.events(), ["sortstore b"]);
+    assert_eq!(bed.fed(), ["b"]);
+}
+
+#[test]
 fn expiry_is_kept_as_it_was_told() {
     let mut bed = Bed::new();
     bed.run("SET a 1 PX 5");

@@ -2,6 +2,7 @@
 
 use crate::call::{Call, Class};
 use crate::command::{Command, Flag, Keys, Run, Support};
+use crate::limits::check_answer;
 use crate::refusal::Refusal;
 
 use super::value;
@@ -54,10 +55,15 @@ pub(super) const MSETNX: Command = Command {
 
 fn mget(call: &mut Call<'_, '_>) -> Result<(), Refusal> {
     call.reply.array(call.args.len() - 1);
+    let mut bytes = 0_usize;
     for index in 1..call.args.len() {
         let cell = call.cells.cell(&call.args.key(index)?)?;
         // A structure is as nothing here.
-        call.reply.bulk_or_null(cell.plain().ok().flatten());
+        let value = cell.plain().ok().flatten();
+        // The same large value may be asked for many times.
+        bytes = bytes.saturating_add(value.map_or(0, <[u8]>::len));
+        check_answer(bytes)?;
+        call.reply.bulk_or_null(value);
     }
     Ok(())
 }

@@ -161,6 +161,17 @@ fn values_that_are_too_large() {
 }
 
 #[test]
+fn a_large_value_is_not_told_over_and_over() {
+    let mut bed = Bed::new();
+    bed.run("SETRANGE a 67108863 x");
+    let keys = "a ".repeat(9);
+    assert_eq!(
+        bed.run(&format!("MGET {keys}")),
+        "-ERR the answer would have more than 536870912 bytes: ask for less at once"
+    );
+}
+
+#[test]
 fn several_keys() {
     let mut bed = Bed::new();
     bed.check(
