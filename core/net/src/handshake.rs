@@ -200,3 +200,48 @@ async fn receive(stream: &TcpStream, buffer: &mut [u8], flags: RecvFlags) -> io:
     let mut attempt = || Ok(rustix::net::recv(stream, &mut *buffer, flags)?.0);
     stream.async_io(Interest::READABLE, &mut attempt).await
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncWriteExt;
+    use tokio::sync::mpsc;
+
+    use super::*;
+    use crate::{Limits, Listener, Shutdown};
+
+    /// What a gateway gets when a client connects, and says something, to a listener of this configuration.
+    async fn accepted(config: ListenerConfig, said: &[u8]) -> Stream {
+        let network = Network::new(Limits::default());
+        let listener = Listener::bind(config, &network).await.expect("a port");
+        let address = listener.local_address().ip().expect("TCP");
+        let (tell, mut told) = mpsc::unbounded_channel();
+        let gateway = move |connection: Connection| {
+            // The test waits for it.
+            let _ = tell.send(connection.stream);
+            async {}
+        };
+        tokio::spawn(listener.run(gateway, Shutdown::new()));
+        let mut client = TcpStream::connect(address).await.expect("it listens");
+        client.write_all(said).await.expect("written");
+        told.recv().await.expect("a connection")
+    }
+
+    #[tokio::test]
+    async fn no_gateway_gets_a_connection_that_holds_small_writes_back() {
+        let plain = || ListenerConfig::new("tcp://127.0.0.1:0".parse().expect("an address"));
+        let behind_proxy = ListenerConfig {
+            proxy: ProxyProtocol::Required {
+                trusted: vec!["127.0.0.0/8".parse().expect("a network")],
+            },
+            ..plain()
+        };
+        let header = b"PROXY TCP4 192.0.2.1 192.0.2.2 1000 4700\r\n";
+        for (config, said) in [(plain(), &b""[..]), (behind_proxy, header)] {
+            let stream = accepted(config, said).await;
+            let Carrier::Tcp(stream) = stream.carrier() else {
+                panic!("TCP, not {stream:?}")
+            };
+            assert!(stream.nodelay().expect("an option"));
+        }
+    }
+}

@@ -60,6 +60,11 @@ impl Stream {
         halves::split(self)
     }
 
+    #[cfg(test)]
+    pub(crate) fn carrier(&self) -> &Carrier {
+        &self.carrier
+    }
+
     /// Whether TLS carries it.
     pub fn is_tls(&self) -> bool {
         matches!(self.carrier, Carrier::TlsTcp(_) | Carrier::TlsUnix(_))

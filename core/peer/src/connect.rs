@@ -337,6 +337,7 @@ async fn tls(config: Arc<ClientConfig>, host: &str, port: u16) -> std::io::Resul
     TlsConnector::from(config).connect(name, stream).await
 }
 
+/// All but Unix sockets are connected here: small writes leave at once.
 async fn tcp(host: &str, port: u16) -> std::io::Result<TcpStream> {
     let stream = TcpStream::connect((host, port)).await?;
     stream.set_nodelay(true)?;
@@ -398,5 +399,12 @@ mod tests {
             let error = text.parse::<Url>().unwrap_err().to_string();
             assert!(error.contains(what), "{text}: {error}");
         }
+    }
+
+    #[tokio::test]
+    async fn what_is_connected_holds_no_small_write_back() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        assert!(tcp("127.0.0.1", port).await.unwrap().nodelay().unwrap());
     }
 }

@@ -171,3 +171,16 @@ async fn serve_one<T: Transport>(
         Err(error) => tracing::debug!(address, %error, "a connection came to nothing"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_accepted_holds_no_small_write_back() {
+        let mut listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let _client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (handshake, _) = Listener::accept(&mut listener).await.unwrap();
+        assert!(handshake.await.unwrap().nodelay().unwrap());
+    }
+}
