@@ -2,7 +2,7 @@
 //!
 //! This binary starts itself with the hidden `drive` command. The child opens its connections, warms up, and says that
 //! it is ready; each line on its standard input is then a number of milliseconds to call for, answered by a line with
-//! the [`Sample`]. It ends when its standard input does.
+//! the [`Sample`]. It ends when its standard input does. Callers in Node (`node/drive.mjs`) do the same.
 
 use std::fmt::Display;
 use std::process::Stdio;
@@ -39,9 +39,14 @@ impl Callers {
 
     /// The same, for a suite whose cells are told by other arguments.
     pub async fn start_with(suite: &str, name: impl Display, arguments: &[String]) -> Result<Self> {
-        let mut child = Command::new(std::env::current_exe()?)
-            .args(["drive", suite, &name.to_string()])
-            .args(arguments)
+        let mut command = Command::new(std::env::current_exe()?);
+        command.args(["drive", suite, &name.to_string()]).args(arguments);
+        Self::of(command).await
+    }
+
+    /// Starts callers that are not this binary, and waits until they are warm.
+    pub async fn of(mut command: Command) -> Result<Self> {
+        let mut child = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .kill_on_drop(true)

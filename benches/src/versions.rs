@@ -29,7 +29,11 @@ pub fn line() -> String {
         .iter()
         .map(|name| format!("{name} {}", locked(LOCK_FILE, name).unwrap_or("?")))
         .collect();
-    let socket_io = file("node/node_modules/socket.io/package.json");
+    let in_node = |name: &str| {
+        let package = file("node/node_modules").join(name).join("package.json");
+        let version = json_version(&std::fs::read_to_string(package).ok()?)?.to_owned();
+        Some(format!("{name} {version}"))
+    };
     versions.extend(
         [
             said_by(&nats_binary(), &["--version"]).map(|line| line.replace("nats-server: ", "nats-server ")),
@@ -38,8 +42,8 @@ pub fn line() -> String {
             said_by("dpkg-query", &["--show", "libnginx-mod-nchan"]).map(|line| line.replace('\t', " ")),
             said_by("dpkg-query", &["--show", "wrk"]).map(|line| line.replace('\t', " ")),
             said_by("node", &["--version"]).map(|line| format!("node {line}")),
-            json_version(&std::fs::read_to_string(socket_io).unwrap_or_default())
-                .map(|version| format!("socket.io {version}")),
+            in_node("socket.io"),
+            in_node("socket.io-client"),
         ]
         .into_iter()
         .flatten(),

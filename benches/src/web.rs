@@ -29,13 +29,18 @@ pub async fn start_axum(address: &Address) -> Result<Process> {
     Process::of_this_binary(&["axum", &address.to_string()]).await
 }
 
-/// Starts a script of `node/`, which says where it listens.
-pub async fn start_node(script: &str) -> Result<Process> {
+/// A script of `node/`, to be run.
+pub fn node(script: &str) -> Command {
     let mut command = Command::new("node");
     command
         .arg(file("node").join(script))
         .env("NODE_ENV", "production");
-    Process::start(command, Announces::Stdout, ready_address)
+    command
+}
+
+/// Starts a script of `node/`, which says where it listens.
+pub async fn start_node(script: &str) -> Result<Process> {
+    Process::start(node(script), Announces::Stdout, ready_address)
         .await
         .context("benches/README.md says what the Node rivals need")
 }

@@ -5,7 +5,7 @@ mod dialect;
 
 use std::fmt;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
 use crate::address::Transport;
 use crate::broker;
@@ -66,6 +66,37 @@ impl Name {
     }
 }
 
+/// Who calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Clients {
+    /// One Rust client for all sides: servers are compared.
+    Same,
+    /// The client that each side's users have, in Node: `clients/js` and `socket.io-client`.
+    Own,
+}
+
+impl Clients {
+    /// The sides that are compared if none are named.
+    fn contenders(self) -> Vec<Name> {
+        match self {
+            Self::Same => vec![Name::Switchboard, Name::SocketIo, Name::Axum],
+            Self::Own => vec![Name::Switchboard, Name::SocketIo],
+        }
+    }
+
+    /// Starts callers of the side `name`.
+    async fn start(self, name: Name, cell: &Cell) -> Result<Callers> {
+        match self {
+            Self::Same => Callers::start("websocket", name, cell).await,
+            Self::Own => {
+                let mut command = web::node("drive.mjs");
+                command.arg(name.to_string()).args(cell.arguments());
+                Callers::of(command).await
+            }
+        }
+    }
+}
+
 async fn open<D: Dialect>(cell: &Cell) -> Result<Box<dyn Round>> {
     let mut sockets = Vec::with_capacity(cell.shape.connections);
     for _ in 0..cell.shape.connections {
@@ -77,8 +108,11 @@ async fn open<D: Dialect>(cell: &Cell) -> Result<Box<dyn Round>> {
 /// What the suite runs.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Options {
-    /// Sides to compare; the first is compared with the others.
-    #[arg(long, value_enum, value_delimiter = ',', default_values_t = [Name::Switchboard, Name::SocketIo, Name::Axum])]
+    /// Who calls.
+    #[arg(long, value_enum, default_value_t = Clients::Same)]
+    clients: Clients,
+    /// Sides to compare; the first is compared with the others [default: all that have such clients]
+    #[arg(long, value_enum, value_delimiter = ',')]
     contenders: Vec<Name>,
     /// Bytes in a call, and in its answer.
     #[arg(long, value_delimiter = ',', default_values_t = [16, 1024])]
@@ -92,15 +126,22 @@ pub struct Options {
 
 /// Runs the suite and returns its tables.
 pub async fn run(options: &Options) -> Result<String> {
+    let clients = options.clients;
+    let contenders = match options.contenders.as_slice() {
+        [] => clients.contenders(),
+        named => named.to_vec(),
+    };
+    let has_client = |name: &Name| clients.contenders().contains(name);
+    ensure!(contenders.iter().all(has_client), "axum has no client of its own");
     let mut report = Report::new("Calls a second", &["payload", "conns × in flight"]);
     for payload in &options.payloads {
         for shape in &options.shapes {
             eprintln!("websocket: {payload} B, {shape}");
             let side = |name: &Name| {
                 let (name, shape, payload) = (*name, *shape, *payload);
-                Side::new(name, move || start(name, shape, payload))
+                Side::new(name, move || start(name, clients, shape, payload))
             };
-            let sides: Vec<Side<'_>> = options.contenders.iter().map(side).collect();
+            let sides: Vec<Side<'_>> = contenders.iter().map(side).collect();
             report.add(
                 vec![format!("{payload} B"), shape.to_string()],
                 compare(&sides, options.rounds).await?,
@@ -110,7 +151,7 @@ pub async fn run(options: &Options) -> Result<String> {
     Ok(report.render())
 }
 
-async fn start(name: Name, shape: Shape, payload: usize) -> Result<Running> {
+async fn start(name: Name, clients: Clients, shape: Shape, payload: usize) -> Result<Running> {
     let servers = name.start().await?;
     let cell = Cell {
         address: servers[0].address().clone(),
@@ -118,7 +159,7 @@ async fn start(name: Name, shape: Shape, payload: usize) -> Result<Running> {
         payload,
     };
     Ok(Running {
-        callers: Callers::start("websocket", name, &cell).await?,
+        callers: clients.start(name, &cell).await?,
         servers,
     })
 }
