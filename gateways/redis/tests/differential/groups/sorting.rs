@@ -1,7 +1,7 @@
 //! Lists in order. They stand at keys of their own: the order of a set is nobody's.
 
 use super::Group;
-use crate::template::exact;
+use crate::template::{exact, flawless};
 
 pub static GROUP: Group = Group {
     name: "sorting",
@@ -13,8 +13,8 @@ pub static GROUP: Group = Group {
         exact("(SORT|SORT_RO) {list} [LIMIT {index} {index}] <GET #> [(ASC|DESC)]"),
         exact("(SORT|SORT_RO) {list} [LIMIT {index} {index}] <GET #> [(ASC|DESC)] ALPHA"),
         exact("(SORT|SORT_RO) {list} BY nosort [LIMIT {index} {index}] <GET #> [(ASC|DESC)] [ALPHA]"),
-        exact("SORT {list} [LIMIT {index} {index}] [(ASC|DESC)] [ALPHA] STORE {list}"),
-        exact("SORT {list} [BY nosort] [GET none] [GET #] [DESC] [ALPHA] STORE {list}"),
+        flawless("SORT {list} [LIMIT {index} {index}] [(ASC|DESC)] [ALPHA] STORE {list}"),
+        flawless("SORT {list} [BY nosort] [GET none] [GET #] [DESC] [ALPHA] STORE {list}"),
         exact("(SORT|SORT_RO) {list} STORE"),
     ],
 };
