@@ -30,7 +30,7 @@ pub use switchboard_engine::keys::{
 pub use switchboard_engine::names::{DEFAULT_BUCKET, KEY_BYTES_MAX, VALUE_BYTES_MAX};
 pub use switchboard_engine::{Bucket, EngineError, Key, Kind, Timestamp, structures};
 
-pub use events::{CHANGE, REVISION};
+pub use events::{CHANGE, KIND, REVISION};
 pub use topics::TOPIC_KEY_PREFIX;
 pub(crate) use topics::is_of_topics;
 

@@ -1,6 +1,6 @@
 //! `/keys/KEY`: a key of the hub is read and written. `/keys`: keys are listed, and watched.
 //!
-//! A value is the body as it is. Its `ETag` is the number of the write that made it, so that `If-Match` and
+//! A value is the body as it is; a structure is read as JSON, and the header `kind` says which. Its `ETag` is the number of the write that made it, so that `If-Match` and
 //! `If-None-Match` (RFC 9110, section 13) are the conditions that the hub's keys know: what they do not know (several
 //! tags for a write) is refused rather than guessed.
 
@@ -8,10 +8,11 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use hyper::body::Incoming;
-use hyper::header::{CACHE_CONTROL, ETAG, HeaderMap, HeaderValue};
+use hyper::header::{CACHE_CONTROL, ETAG, HeaderMap, HeaderName, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 use switchboard_hub::keys::{
-    Bucket, Change, Entry, Expiry, Key, SessionKeys, Stored, Timestamp, VALUE_BYTES_MAX, Write, Written, json,
+    Bucket, Change, Entry, Expiry, Key, Kind, SessionKeys, Stored, Timestamp, VALUE_BYTES_MAX, Write,
+    Written, json,
 };
 use switchboard_hub::requests::EXPIRES_S_MAX;
 use switchboard_hub::requests::keys::{ScanRequest, WatchRequest};
@@ -40,6 +41,9 @@ pub(crate) const METHODS: &str = "GET, HEAD, PUT, DELETE, POST";
 
 /// What a value is served as: nobody said what it is, and no browser is to take it for a page.
 const BYTES: HeaderValue = HeaderValue::from_static("application/octet-stream");
+
+/// Which kind of structure a key has.
+const KIND: HeaderName = HeaderName::from_static("kind");
 
 /// It may be kept, and is to be asked for by its tag each time.
 const NO_CACHE: HeaderValue = HeaderValue::from_static("no-cache");
@@ -129,9 +133,13 @@ async fn read<B>(visitor: &Visitor, request: &Request<B>, key: &Key) -> Result<A
         *answer.status_mut() = StatusCode::NOT_MODIFIED;
         answer
     } else {
-        answer::whole(BYTES, entry.value.clone())
+        let content_type = if entry.kind == Kind::Plain { BYTES } else { JSON };
+        answer::whole(content_type, json::readable(&entry)?)
     };
     tag(&mut answer, Some(&entry));
+    if let Some(kind) = json::kind_name(entry.kind) {
+        answer.headers_mut().insert(KIND, HeaderValue::from_static(kind));
+    }
     answer.headers_mut().insert(CACHE_CONTROL, NO_CACHE);
     Ok(answer)
 }

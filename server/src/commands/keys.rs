@@ -71,11 +71,18 @@ fn shown(object: &Value, field: &str) -> String {
     plain(&String::from_utf8_lossy(&bytes)).into_owned()
 }
 
-/// The value of a key, or how large it is if it does not stand there.
+/// The value of a key, a structure as JSON, or how large it is if it does not stand there.
 fn shown_value(entry: &Value) -> String {
     match entry.get("bytes").and_then(Value::as_u64) {
         Some(bytes) => format!("({bytes} bytes)"),
-        None => shown(entry, "value"),
+        None => match (entry.get("value"), entry.get("kind").and_then(Value::as_str)) {
+            (Some(structure @ (Value::Array(_) | Value::Object(_))), _) => {
+                plain(&structure.to_string()).into_owned()
+            }
+            // A watch does not bring it.
+            (None, Some(kind)) => format!("({kind})"),
+            _ => shown(entry, "value"),
+        },
     }
 }
 
@@ -105,5 +112,10 @@ mod tests {
         assert_eq!(shown(&json!({"key_base64": "/0E="}), "key"), "\u{fffd}A");
         assert_eq!(shown_value(&json!({"value": "x"})), "x");
         assert_eq!(shown_value(&json!({"bytes": 9})), "(9 bytes)");
+        assert_eq!(
+            shown_value(&json!({"value": ["a\n", "\u{9b}"], "kind": "list"})),
+            plain("[\"a\\n\",\"\u{9b}\"]")
+        );
+        assert_eq!(shown_value(&json!({"kind": "sorted_set"})), "(sorted_set)");
     }
 }

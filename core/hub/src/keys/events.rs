@@ -1,7 +1,7 @@
 //! What changes among the keys, told as messages: to `$keys/BUCKET/KEY`, for as long as somebody subscribes to that.
 //!
 //! The payload is the new value, empty if there is none any more. The header `change` says `put`, `delete` or `expire`,
-//! the header `revision` which write it was. A key that is no topic by itself is escaped: `%` and two hexadecimal
+//! the header `revision` which write it was. Of a structure the header `kind` tells, and the payload is empty. A key that is no topic by itself is escaped: `%` and two hexadecimal
 //! digits stand for each byte that is no UTF-8, and for NUL, `%`, `+` and `#`. Keys that so become longer than a topic
 //! may be are not told.
 //!
@@ -22,6 +22,7 @@ use switchboard_engine::{Bucket, Engine, EngineError, Key};
 use tokio::time::MissedTickBehavior;
 
 use super::is_own_bucket;
+use super::json::kind_name;
 use crate::hub::HubInner;
 use crate::message::Publish;
 use crate::names::NAME_BYTES_MAX;
@@ -35,6 +36,9 @@ pub const CHANGE: &str = "change";
 
 /// The header that says which write it was.
 pub const REVISION: &str = "revision";
+
+/// The header that says which kind of structure the key has.
+pub const KIND: &str = "kind";
 
 /// How often is looked for buckets that are new, and whether anybody still wants to know. What was written to a new
 /// bucket before it was found is told then.
@@ -172,7 +176,12 @@ impl Telling {
     async fn tell(&mut self, hub: &HubInner, bucket: Bucket, event: Result<WatchEvent, EngineError>) {
         let publish = match event {
             Ok(WatchEvent::Put { key, entry }) => {
-                self.news(&bucket, &key, entry.revision, "put", entry.value)
+                let kind = kind_name(entry.kind);
+                let news = self.news(&bucket, &key, entry.revision, "put", entry.told().value);
+                match kind {
+                    Some(kind) => news.map(|news| news.header(KIND, kind)),
+                    None => news,
+                }
             }
             Ok(WatchEvent::Delete {
                 key,

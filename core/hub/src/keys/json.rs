@@ -1,25 +1,32 @@
 //! Keys, values and changes as JSON: one way for all doors.
 //!
 //! Bytes that are plain text stand as it, others in base64 under the same name with `_base64` at its end. So nothing
-//! grows to more than about twice its size, whatever somebody stored.
+//! grows to more than about twice its size, whatever somebody stored. Structures stand as JSON of their own, beside their
+//! `kind`.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value};
+use switchboard_engine::Kind;
 use switchboard_engine::keys::{Entry, Page, WatchEvent};
+
+mod structure;
+
+pub use structure::{kind_name, readable};
 
 /// A larger value does not stand in JSON: its size stands there instead, as `bytes`. 1 MiB, so that whoever reads many
 /// of them needs no more memory than for a page. Such a value is read by itself.
 pub const VALUE_BYTES_MAX: usize = 1024 * 1024;
 
-/// What is known of an entry: `revision`, `created_unix_ms`, `expires_unix_ms` if it will be gone, and `value` if that
-/// is wanted.
+/// What is known of an entry: `revision`, `created_unix_ms`, `expires_unix_ms` if it will be gone, `kind` if it is a
+/// structure, and `value` if that is wanted.
 pub fn entry(entry: &Entry, value: bool) -> Map<String, Value> {
     let mut fields = Map::new();
-    if value && entry.value.len() <= VALUE_BYTES_MAX {
-        put_bytes(&mut fields, "value", &entry.value);
-    } else if value {
-        fields.insert("bytes".to_owned(), entry.value.len().into());
+    if value {
+        put_value(&mut fields, entry);
+    }
+    if let Some(kind) = kind_name(entry.kind) {
+        fields.insert("kind".to_owned(), kind.into());
     }
     fields.insert("revision".to_owned(), entry.revision.0.into());
     fields.insert("created_unix_ms".to_owned(), entry.created.as_millis().into());
@@ -27,6 +34,20 @@ pub fn entry(entry: &Entry, value: bool) -> Map<String, Value> {
         fields.insert("expires_unix_ms".to_owned(), expires.as_millis().into());
     }
     fields
+}
+
+fn put_value(fields: &mut Map<String, Value>, entry: &Entry) {
+    if entry.value.len() <= VALUE_BYTES_MAX {
+        if entry.kind == Kind::Plain {
+            return put_bytes(fields, "value", &entry.value);
+        }
+        // What cannot be read says so where it is read by itself.
+        if let Ok(shown) = structure::shown(entry) {
+            fields.insert("value".to_owned(), shown);
+            return;
+        }
+    }
+    fields.insert("bytes".to_owned(), entry.value.len().into());
 }
 
 /// A page of a scan: `keys`, and `next` if there are more.
@@ -44,12 +65,13 @@ pub fn page(page: &Page, values: bool) -> Map<String, Value> {
     fields
 }
 
-/// A change: `event` says `put`, `delete`, `expire`, `reset` or `current`; the rest is the key's.
+/// A change: `event` says `put`, `delete`, `expire`, `reset` or `current`; the rest is the key's. Structures are told by
+/// their `kind`, without a value.
 pub fn change(change: &WatchEvent) -> Map<String, Value> {
     let mut fields = Map::new();
     let (event, revision) = match change {
         WatchEvent::Put { key, entry: put } => {
-            fields = entry(put, true);
+            fields = entry(put, put.kind == Kind::Plain);
             put_bytes(&mut fields, "key", key.as_ref());
             ("put", None)
         }
@@ -71,16 +93,17 @@ pub fn change(change: &WatchEvent) -> Map<String, Value> {
     fields
 }
 
-/// Control characters would take six characters each.
-fn is_plain(text: &str) -> bool {
-    let is_plain = |byte: u8| byte >= b' ' || matches!(byte, b'\t' | b'\n' | b'\r');
-    text.bytes().all(is_plain)
+/// The text that bytes are, if they are plain text: control characters would take six characters each.
+fn plain_text(bytes: &[u8]) -> Option<&str> {
+    let is_plain = |byte: &u8| *byte >= b' ' || matches!(byte, b'\t' | b'\n' | b'\r');
+    let text = std::str::from_utf8(bytes).ok()?;
+    bytes.iter().all(is_plain).then_some(text)
 }
 
 fn put_bytes(fields: &mut Map<String, Value>, name: &str, bytes: &[u8]) {
-    match std::str::from_utf8(bytes) {
-        Ok(text) if is_plain(text) => fields.insert(name.to_owned(), text.into()),
-        _ => fields.insert(format!("{name}_base64"), STANDARD.encode(bytes).into()),
+    match plain_text(bytes) {
+        Some(text) => fields.insert(name.to_owned(), text.into()),
+        None => fields.insert(format!("{name}_base64"), STANDARD.encode(bytes).into()),
     };
 }
 
@@ -131,6 +154,28 @@ mod tests {
             (None, &json!(VALUE_BYTES_MAX + 1))
         );
         assert!(value_of(&vec![b'x'; VALUE_BYTES_MAX])["value"].is_string());
+    }
+
+    #[test]
+    fn structures_are_shown_with_their_kind() {
+        let list = Entry {
+            kind: Kind::List,
+            ..an_entry(b"\x02\x01a")
+        };
+        assert_eq!(
+            Value::Object(entry(&list, true)),
+            json!({"value": ["a"], "kind": "list", "revision": 7, "created_unix_ms": 5})
+        );
+        let told = json!({"kind": "list", "revision": 7, "created_unix_ms": 5});
+        assert_eq!(Value::Object(entry(&list, false)), told);
+        let put = WatchEvent::Put {
+            key: Key::new("k").unwrap(),
+            entry: list.told(),
+        };
+        assert_eq!(
+            Value::Object(change(&put)),
+            json!({"event": "put", "key": "k", "kind": "list", "revision": 7, "created_unix_ms": 5})
+        );
     }
 
     #[test]

@@ -13,6 +13,7 @@ use crate::message::Publish;
 use crate::names::Account;
 use crate::session::{Session, SessionInfo};
 
+mod edits;
 mod events;
 pub(crate) mod moody;
 
@@ -271,6 +272,7 @@ fn every_error_of_an_engine_is_a_fault_of_its_kind() {
         (EngineError::NotAnInteger, Some(ErrorKind::Conflict)),
         (EngineError::NotANumber, Some(ErrorKind::Conflict)),
         (EngineError::Overflow, Some(ErrorKind::Conflict)),
+        (EngineError::WrongKind(Kind::List), Some(ErrorKind::Conflict)),
         (EngineError::LeaseLost(3), Some(ErrorKind::Conflict)),
         (EngineError::Unsupported(text()), Some(ErrorKind::Unsupported)),
         (EngineError::Damaged(text()), Some(ErrorKind::Failed)),

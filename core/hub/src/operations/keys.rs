@@ -1,4 +1,5 @@
-//! `keys.*`: the verbs on keys, as operations. JSON in and out; values may be raw bytes: `keys.get` answers with one,
+//! `keys.*`: the verbs on keys, as operations. JSON in and out; values may be raw bytes: `keys.get` answers with one (and
+//! with a structure as JSON),
 //! and `keys.put`, `keys.cas` and `keys.append` take one as the parts of a stream that follow its JSON.
 
 use std::sync::Arc;
@@ -13,7 +14,7 @@ use tokio::runtime::Handle;
 use super::{STOPPING_RETRY_WAIT, json, single};
 use crate::call::Call;
 use crate::hub::HubInner;
-use crate::keys::json::{change, entry, page};
+use crate::keys::json::{change, entry, page, readable};
 use crate::keys::{
     BatchOutcome, Bucket, Change, Changes, Entry, SessionKeys, Timestamp, VALUE_BYTES_MAX, WatchEvent,
     Written,
@@ -71,7 +72,10 @@ async fn respond(hub: Arc<HubInner>, call: Call, reply: Replier) {
     let operation = &*call.operation;
     match operation {
         GET => match get(keys, single(operation, call.body)).await {
-            Ok(entry) => send_value(entry.value, reply).await,
+            Ok(entry) => match readable(&entry) {
+                Ok(value) => send_value(value, reply).await,
+                Err(fault) => reply.fault(fault),
+            },
             Err(fault) => reply.fault(fault),
         },
         WATCH => match watch(keys, call.body).await {

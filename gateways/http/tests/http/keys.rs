@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use switchboard_engine::{Engine, ManualClock};
+use switchboard_engine::keys::{Change, Write};
+use switchboard_engine::structures::{Hash, Structure};
+use switchboard_engine::{Bucket, Engine, Key, Kind, ManualClock};
 use switchboard_engine_embedded::{DataDir, Embedded, EmbeddedOptions};
 use switchboard_gateway_http::{EventOptions, HttpOptions};
 
@@ -70,6 +72,44 @@ async fn a_value_is_the_body_and_its_write_the_tag() {
     assert_ne!(tag(&replaced), tag(&created));
     assert_eq!(delete(&door, "/keys/greeting", "").await.status, 204);
     assert_eq!(delete(&door, "/keys/greeting", "").await.status, 404);
+}
+
+#[tokio::test]
+async fn structures_are_read_as_json_with_their_kind() {
+    let engine = engine();
+    let door = Door::with_keys(HttpOptions::default(), Arc::clone(&engine)).await;
+    let mut hash = Hash::default();
+    hash.insert("näme".as_bytes(), b"ann");
+    hash.insert(b"photo", b"\xff");
+    let write = Write::change(Change::PutStructure {
+        kind: Kind::Hash,
+        encoded: Structure::Hash(hash).encode().into(),
+    });
+    let key = Key::new("user").unwrap();
+    engine.keys().write(&Bucket::default(), key, write).await.unwrap();
+    let found = get(&door, "/keys/user", "").await;
+    assert_eq!(
+        serde_json::from_str::<Value>(found.text()).unwrap(),
+        json!({"näme": "ann", "photo": {"base64": "/w=="}})
+    );
+    for (header, value) in [
+        ("content-type", "application/json"),
+        ("kind", "hash"),
+        ("cache-control", "no-cache"),
+    ] {
+        assert_eq!(found.header(header), Some(value));
+    }
+    let known = format!("If-None-Match: {}\r\n", tag(&found));
+    assert_eq!(get(&door, "/keys/user", &known).await.status, 304);
+    let listed: Value = serde_json::from_str(get(&door, "/keys", "").await.text()).unwrap();
+    assert_eq!(listed["keys"][0]["kind"], "hash");
+    for change in ["incr=1", "incr=1.5", "append"] {
+        let refused = door.ask("POST", &format!("/keys/user?{change}"), "", "").await;
+        assert_eq!(refused.status, 409, "{change}");
+    }
+    assert_eq!(put(&door, "/keys/user", "", "plain").await.status, 204);
+    let plain = get(&door, "/keys/user", "").await;
+    assert_eq!((plain.text(), plain.header("kind")), ("plain", None));
 }
 
 #[tokio::test]

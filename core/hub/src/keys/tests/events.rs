@@ -36,6 +36,28 @@ async fn write(session: &Session, bucket: &Bucket, name: &str, write: Write) {
 }
 
 #[tokio::test]
+async fn structures_are_told_by_their_kind() {
+    let hub = hub_on(&engine()).await;
+    let session = session(&hub);
+    let mut all = watch(&session, "$keys/#");
+    let list = Change::PutStructure {
+        kind: Kind::List,
+        encoded: (&b"\x02\x01a"[..]).into(),
+    };
+    write(&session, &Bucket::default(), "l", Write::change(list)).await;
+    let delivery = all.recv().await.expect("a message");
+    assert!(delivery.message.payload.is_empty());
+    let kind = (KIND, "list");
+    let headers = &delivery.message.headers;
+    assert!(
+        headers.iter().any(|(name, value)| (&**name, &**value) == kind),
+        "{headers:?}"
+    );
+    write(&session, &Bucket::default(), "l", Write::put("plain")).await;
+    assert_eq!(told(&mut all).await, of("$keys/default/l", "plain", "put"));
+}
+
+#[tokio::test]
 async fn every_kind_of_change_is_told() {
     let (engine, clock) = engine_with_clock();
     let hub = hub_on(&engine).await;

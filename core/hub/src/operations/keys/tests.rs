@@ -449,3 +449,53 @@ async fn they_are_listed_and_safe_ones_are_told_from_others() {
         assert_eq!(op.safe, !changes.contains(&verb), "{verb}");
     }
 }
+
+#[tokio::test]
+async fn structures_are_read_as_json_and_not_added_to() {
+    let hub = hub_on(&engine()).await;
+    let session = session(&hub);
+    let list = Change::PutStructure {
+        kind: switchboard_engine::Kind::List,
+        encoded: Bytes::from_static(b"\x02\x01a\x02\x01\xff"),
+    };
+    let name = crate::keys::Key::new("l").unwrap();
+    let put = session
+        .keys()
+        .unwrap()
+        .write(&Bucket::default(), name, crate::keys::Write::change(list));
+    put.unwrap().await.unwrap();
+    let key = json!({"key": "l"});
+    let shown = json!(["a", {"base64": "/w=="}]);
+    assert_eq!(ask(&session, GET, key.clone()).await, Ok(shown.clone()));
+    let entry = json!({"kind": "list", "value": shown, "revision": 1});
+    assert_eq!(settled(ask(&session, ENTRY, key.clone()).await.unwrap()), entry);
+    let page = ask(&session, SCAN, json!({"values": true})).await.unwrap();
+    assert_eq!(
+        (&page["keys"][0]["kind"], &page["keys"][0]["value"]),
+        (&json!("list"), &shown)
+    );
+    let page = ask(&session, SCAN, json!({})).await.unwrap();
+    assert_eq!(
+        (&page["keys"][0]["kind"], page["keys"][0].get("value")),
+        (&json!("list"), None)
+    );
+    for (operation, body) in [
+        (INCR, key.clone()),
+        (INCR, json!({"key": "l", "by": 1.5})),
+        (APPEND, json!({"key": "l", "value": "x"})),
+    ] {
+        assert_eq!(kind(ask(&session, operation, body).await), ErrorKind::Conflict);
+    }
+    let kept = ask(&session, EXPIRE, json!({"key": "l", "expires_s": 100}))
+        .await
+        .unwrap();
+    assert_eq!((&kept["kind"], kept.get("value")), (&json!("list"), None));
+    assert_eq!(ask(&session, GET, key.clone()).await, Ok(shown));
+    ask(&session, PUT, json!({"key": "l", "value": "plain"}))
+        .await
+        .unwrap();
+    assert_eq!(
+        raw(&session, GET, Body::Single(key.to_string().into())).await,
+        Ok("plain".into())
+    );
+}
