@@ -4,6 +4,7 @@ use std::io;
 
 use bytes::{Buf, BytesMut};
 use futures_util::FutureExt;
+use switchboard_hub::Closed;
 use switchboard_net::{ReadHalf, Stream, WriteHalf};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{Instant, sleep_until, timeout};
@@ -14,6 +15,7 @@ use crate::conversation::{Conversation, Step};
 use crate::refusal::Refusal;
 use crate::request::{RequestError, Requests};
 use crate::stats::Counters;
+use crate::subscriptions::Subscriptions;
 
 mod blocking;
 
@@ -64,6 +66,15 @@ pub(crate) enum End {
     Malformed(RequestError),
     /// The connection broke.
     Broken(io::Error),
+}
+
+impl From<Closed> for End {
+    fn from(closed: Closed) -> Self {
+        match closed {
+            Closed::TooSlow => Self::TooSlow,
+            Closed::Session => Self::Killed,
+        }
+    }
 }
 
 impl End {
@@ -128,6 +139,7 @@ impl Talk {
     async fn turn(&mut self) -> Result<(), End> {
         self.work().await?;
         self.has_more = false;
+        self.conversation.hear_now()?;
         self.flush().await?;
         if self.has_more {
             return Ok(());
@@ -207,13 +219,14 @@ impl Talk {
             }
             Step::Later(later) => {
                 let client = self.conversation.client.clone();
-                let said = tokio::select! {
-                    said = later => said,
+                tokio::select! {
+                    () = self.conversation.hear(later) => {}
                     () = client.killed() => return Err(End::Killed),
-                };
-                match said {
-                    Ok(say) => say(&mut self.conversation.reply),
-                    Err(refusal) => self.conversation.reply.refusal(&refusal),
+                }
+            }
+            step @ (Step::Execute(_) | Step::Conclude(..)) => {
+                if let Err(refusal) = self.conversation.concluded(step).await {
+                    self.conversation.reply.refusal(&refusal);
                 }
             }
         }
@@ -245,12 +258,18 @@ impl Talk {
     /// Writes to a client that takes its time. It may still be sending, and take no answer before it is done: so what
     /// it sends is taken in meanwhile.
     async fn flush_slowly(&mut self) -> Result<(), End> {
-        let options = &self.conversation.shared.options;
+        let Conversation {
+            shared,
+            reply,
+            client,
+            subscriptions,
+            ..
+        } = &mut self.conversation;
+        let options = &shared.options;
         let (patience, unanswered_max) = (options.write_timeout, options.unanswered_bytes_max);
-        let client = self.conversation.client.clone();
         let mut deadline = Instant::now() + patience;
-        while self.conversation.reply.len() > 0 {
-            let bytes = self.conversation.reply.bytes();
+        while reply.len() > 0 {
+            let bytes = reply.bytes();
             let may_read = !self.is_half_closed && self.buffer.len() < unanswered_max;
             if may_read {
                 self.buffer.reserve(self.read_bytes);
@@ -269,6 +288,7 @@ impl Talk {
                     self.is_half_closed = read.map_err(End::Broken)? == 0;
                     self.has_more = true;
                 }
+                closed = Subscriptions::closed(subscriptions) => return Err(closed.into()),
                 () = client.killed() => return Err(End::Killed),
                 () = sleep_until(deadline) => return Err(End::Unread),
             }
@@ -281,6 +301,12 @@ impl Talk {
         if self.is_half_closed {
             return Err(End::Gone);
         }
+        match self.conversation.client.take_order() {
+            Some(Order::Kill) => return Err(End::Killed),
+            Some(Order::Drain) => return Err(End::Drained),
+            // It waits for nothing.
+            Some(Order::Timeout | Order::Unblock) | None => {}
+        }
         self.buffer.reserve(self.read_bytes);
         // Under load there is more already, and nothing else needs to be looked at.
         if let Some(read) = self.read.read_buf(&mut self.buffer).now_or_never() {
@@ -288,13 +314,14 @@ impl Talk {
         }
         let idle_timeout = self.conversation.idle_timeout();
         let deadline = idle_timeout.map(|timeout| Instant::now() + timeout);
+        let client = self.conversation.client.clone();
         tokio::select! {
             biased;
             read = self.read.read_buf(&mut self.buffer) => self.took(read),
-            order = self.conversation.client.ordered() => match order {
+            heard = self.conversation.listen() => heard.map_err(End::from),
+            order = client.ordered() => match order {
                 Order::Kill => Err(End::Killed),
                 Order::Drain => Err(End::Drained),
-                // It waits for nothing.
                 Order::Timeout | Order::Unblock => Ok(()),
             },
             () = until(deadline) => Err(End::Idle),

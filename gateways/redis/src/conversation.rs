@@ -9,7 +9,7 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::stream::SelectAll;
 use switchboard_hub::keys::{Bucket, Edit, Entry, Key, Kind, WatchFrom};
-use switchboard_hub::{Changes, Fault, Session, Stored};
+use switchboard_hub::{Changes, Closed, Fault, Session, Stored};
 use tokio::time::Instant;
 
 use crate::args::Args;
@@ -19,7 +19,9 @@ use crate::edit::KeyCommand;
 use crate::gateway::Shared;
 use crate::refusal::Refusal;
 use crate::reply::{Protocol, Reply};
+use crate::subscriptions::{Kind as Heard, Subscriptions};
 use crate::table;
+use crate::transaction::{Execution, Transaction, Watched};
 
 /// One client's part at the hub.
 pub(crate) struct Conversation {
@@ -32,6 +34,12 @@ pub(crate) struct Conversation {
     pub(crate) database: u32,
     /// Whether answers are kept back.
     pub(crate) silence: Silence,
+    /// What waits for `EXEC`, after `MULTI`.
+    pub(crate) transaction: Option<Box<Transaction>>,
+    /// What must not change until then.
+    pub(crate) watched: Vec<Watched>,
+    /// What the client subscribed to.
+    pub(crate) subscriptions: Option<Box<Subscriptions>>,
     /// The name of the last command.
     pub(crate) last: &'static str,
     /// Used again for each command on keys.
@@ -76,6 +84,10 @@ pub(crate) enum Step {
     Later(Later),
     /// There is nothing yet: it waits, and is tried again.
     Wait(Box<KeyCommand>, Patience),
+    /// The engine needs time for a transaction.
+    Execute(Stored<Box<dyn Edit>>),
+    /// Of a transaction, the answers from a part on are left; that of the part before comes later.
+    Conclude(Box<Execution>, usize, Later),
     /// It was answered, and nothing follows.
     Close,
 }
@@ -87,16 +99,43 @@ pub(crate) type Started = Result<Box<KeyCommand>, Stored<Box<dyn Edit>>>;
 pub(crate) type Later = Pin<Box<dyn Future<Output = Result<Say, Refusal>> + Send>>;
 
 /// Says an answer.
-pub(crate) type Say = Box<dyn FnOnce(&mut Reply) + Send>;
+pub(crate) type Say = Box<dyn FnOnce(&mut Conversation) + Send>;
 
 impl Step {
     /// An answer that comes later.
     pub(crate) fn later<S: FnOnce(&mut Reply) + Send + 'static>(
         answer: impl Future<Output = Result<S, Refusal>> + Send + 'static,
     ) -> Self {
+        Self::then(async {
+            answer
+                .await
+                .map(|say| |talk: &mut Conversation| say(&mut talk.reply))
+        })
+    }
+
+    /// An answer that comes later, and changes the connection.
+    pub(crate) fn then<S: FnOnce(&mut Conversation) + Send + 'static>(
+        answer: impl Future<Output = Result<S, Refusal>> + Send + 'static,
+    ) -> Self {
         Self::Later(Box::pin(async { answer.await.map(|say| Box::new(say) as Say) }))
     }
 }
+
+/// What is done at once, also after `MULTI`.
+const NEVER_QUEUED: [&str; 6] = ["exec", "discard", "multi", "watch", "quit", "reset"];
+
+/// What one can do who subscribed, in RESP2.
+const WHILE_SUBSCRIBED: [&str; 9] = [
+    "subscribe",
+    "psubscribe",
+    "ssubscribe",
+    "unsubscribe",
+    "punsubscribe",
+    "sunsubscribe",
+    "ping",
+    "quit",
+    "reset",
+];
 
 /// What browsers begin with when a page has them talk to this port.
 const HTTP_WORDS: [&str; 2] = ["post", "host:"];
@@ -110,6 +149,9 @@ impl Conversation {
             reply: Reply::default(),
             database: 0,
             silence: Silence::default(),
+            transaction: None,
+            watched: Vec::new(),
+            subscriptions: None,
             last: "NULL",
             spare: None,
         }
@@ -122,30 +164,63 @@ impl Conversation {
 
     /// Does a command, as far as that can be done at once.
     pub(crate) fn execute(&mut self, args: Args) -> Step {
-        match self.dispatch(args) {
-            Ok(step) => step,
-            Err(refusal) => {
-                self.reply.refusal(&refusal);
-                Step::Done
-            }
-        }
-    }
-
-    fn dispatch(&mut self, args: Args) -> Result<Step, Refusal> {
-        let Some(command) = table::find(args.at(0)) else {
-            if HTTP_WORDS.iter().any(|word| args.is(0, word)) {
+        let command = match table::find(args.at(0)) {
+            Some(command) => resolve(command, &args),
+            None if HTTP_WORDS.iter().any(|word| args.is(0, word)) => {
                 let address = &self.client.address;
                 tracing::warn!(
                     address,
                     "possible attack: HTTP comes to the Redis door; connection closed"
                 );
-                return Ok(Step::Close);
+                return Step::Close;
             }
-            return Err(unknown(&args));
+            None => Err(unknown(&args)),
         };
-        let command = resolve(command, &args)?;
-        self.last = command.name;
-        self.run(command, args)
+        let outcome = match command {
+            Ok(command) => {
+                self.last = command.name;
+                self.check_subscribed(command)
+                    .and_then(|()| self.run_or_queue(command, args))
+            }
+            Err(refusal) => {
+                self.doom();
+                Err(refusal)
+            }
+        };
+        outcome.unwrap_or_else(|refusal| {
+            self.reply.refusal(&refusal);
+            Step::Done
+        })
+    }
+
+    fn doom(&mut self) {
+        if let Some(transaction) = &mut self.transaction {
+            transaction.doom();
+        }
+    }
+
+    fn run_or_queue(&mut self, command: &'static Command, args: Args) -> Result<Step, Refusal> {
+        if self.transaction.is_none() || NEVER_QUEUED.contains(&command.name) {
+            return self.run(command, args);
+        }
+        let queued = self.queue(command, &args);
+        if queued.is_err() {
+            self.doom();
+        }
+        queued
+    }
+
+    /// In RESP2, who subscribed can do little else.
+    fn check_subscribed(&self, command: &Command) -> Result<(), Refusal> {
+        let is_bound = self.reply.protocol == Protocol::Resp2 && self.subscriptions.is_some();
+        if !is_bound || WHILE_SUBSCRIBED.contains(&command.name) {
+            return Ok(());
+        }
+        Err(Refusal::of(format!(
+            "ERR Can't execute '{}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this \
+             context",
+            command.name
+        )))
     }
 
     fn run(&mut self, command: &'static Command, args: Args) -> Result<Step, Refusal> {
@@ -266,6 +341,11 @@ impl Conversation {
         state.active = Instant::now();
         state.command = self.last;
         state.database = self.database;
+        state.queued = self.transaction.as_ref().map(|transaction| transaction.len());
+        (state.channels, state.patterns) = self
+            .subscriptions
+            .as_ref()
+            .map_or((0, 0), |subscriptions| subscriptions.counts());
     }
 
     /// Keeps the answer of the last command back, from there on, if the client wants none.
@@ -283,7 +363,8 @@ impl Conversation {
 
     /// How long the client may say nothing.
     pub(crate) fn idle_timeout(&self) -> Option<Duration> {
-        self.shared.options.idle_timeout
+        let is_idle = self.subscriptions.is_none();
+        self.shared.options.idle_timeout.filter(|_| is_idle)
     }
 
     /// Tells when keys change at other hubs, if there are any.
@@ -305,10 +386,52 @@ impl Conversation {
         keys.watch(self.bucket(), prefix, WatchFrom::Now).ok()?.await.ok()
     }
 
+    /// Says what comes of subscriptions, waiting for it; for ever, if there are none. Cancel safe.
+    pub(crate) async fn listen(&mut self) -> Result<(), Closed> {
+        match &mut self.subscriptions {
+            Some(subscriptions) => subscriptions.listen(&mut self.reply).await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Says what has come of subscriptions by now.
+    pub(crate) fn hear_now(&mut self) -> Result<(), Closed> {
+        match &mut self.subscriptions {
+            Some(subscriptions) => subscriptions.hear(&mut self.reply),
+            None => Ok(()),
+        }
+    }
+
+    /// Drops the queue of messages when there are no subscriptions any more.
+    pub(crate) fn tidy_subscriptions(&mut self) {
+        if self
+            .subscriptions
+            .as_ref()
+            .is_some_and(|subscriptions| subscriptions.is_empty())
+        {
+            self.subscriptions = None;
+        }
+    }
+
+    /// Ends all subscriptions.
+    pub(crate) fn unsubscribe_all(&mut self) {
+        if let Some(subscriptions) = self.subscriptions.take() {
+            for kind in [Heard::Channel, Heard::Shard, Heard::Pattern] {
+                for name in subscriptions.names(kind) {
+                    self.shared.channels.leave(kind, &name);
+                }
+            }
+            subscriptions.end();
+        }
+    }
+
     /// Is again as it was at first.
     pub(crate) fn reset(&mut self) {
         self.speak(Protocol::Resp2);
         self.database = 0;
+        self.transaction = None;
+        self.watched.clear();
+        self.unsubscribe_all();
         self.silence = Silence::Off;
         self.client.state.lock().name = Bytes::new();
     }
@@ -386,4 +509,10 @@ fn unknown(args: &Args) -> Refusal {
         "ERR unknown command '{}', with args beginning with: {beginning}",
         shown(args.at(0))
     ))
+}
+
+impl Drop for Conversation {
+    fn drop(&mut self) {
+        self.unsubscribe_all();
+    }
 }

@@ -19,6 +19,7 @@ use crate::cursors::Cursors;
 use crate::keyspace::Keyspace;
 use crate::options::RedisOptions;
 use crate::stats::{Counters, RedisStats};
+use crate::subscriptions::Channels;
 use crate::waiting::Waiting;
 
 /// The name of this door at the hub.
@@ -42,6 +43,7 @@ pub(crate) struct Shared {
     pub(crate) clients: Clients,
     pub(crate) waiting: Waiting,
     pub(crate) cursors: Cursors,
+    pub(crate) channels: Channels,
     pub(crate) keyspace: Keyspace,
     pub(crate) since: Instant,
     pub(crate) began: SystemTime,
@@ -50,6 +52,7 @@ pub(crate) struct Shared {
     shutdown: Shutdown,
     is_draining: AtomicBool,
     watches_drain: Once,
+    pub(crate) watches_expiry: AtomicBool,
 }
 
 impl RedisGateway {
@@ -66,6 +69,7 @@ impl RedisGateway {
                 clients: Clients::default(),
                 waiting: Waiting::default(),
                 cursors: Cursors::default(),
+                channels: Channels::default(),
                 keyspace,
                 since: Instant::now(),
                 began: SystemTime::now(),
@@ -73,6 +77,7 @@ impl RedisGateway {
                 shutdown,
                 is_draining: AtomicBool::new(false),
                 watches_drain: Once::new(),
+                watches_expiry: AtomicBool::new(false),
             }),
         }
     }
@@ -114,7 +119,7 @@ impl Accept for RedisGateway {
         tracing::debug!(address, id = info.id, listener = %info.local, "connection opened");
         let client = Client::new(session.id().as_u64(), address, &info);
         let _entry = self.shared.clients.enter(&client);
-        if self.shared.is_draining.load(Ordering::Acquire) {
+        if self.shared.is_draining() {
             client.order(Order::Drain);
         }
         let conversation = Conversation::new(Arc::clone(&self.shared), session, Arc::clone(&client));
@@ -124,13 +129,18 @@ impl Accept for RedisGateway {
 }
 
 impl Shared {
-    fn open(&self, address: &str) -> Result<Session, Fault> {
+    pub(crate) fn open(&self, address: &str) -> Result<Session, Fault> {
         self.hub.open(SessionInfo {
             door: DOOR,
             address: address.to_owned(),
             account: Account::guest(),
             client: None,
         })
+    }
+
+    /// Whether the daemon goes down.
+    pub(crate) fn is_draining(&self) -> bool {
+        self.is_draining.load(Ordering::Acquire)
     }
 
     /// The bucket of a database; of the first one, if there is no such.
@@ -140,9 +150,16 @@ impl Shared {
         self.buckets.get(index).unwrap_or_else(|| &self.buckets[0])
     }
 
+    /// The database that is kept in a bucket, if it is one.
+    pub(crate) fn database(&self, bucket: &Bucket) -> Option<u32> {
+        let index = self.buckets.iter().position(|known| known == bucket)?;
+        u32::try_from(index).ok()
+    }
+
     /// Tells every connection when it is time to end: one task waits for that, rather than each at every command.
     fn watch_drain(self: &Arc<Self>) {
         self.watches_drain.call_once(|| {
+            self.watch_expiry();
             let shared = Arc::downgrade(self);
             let shutdown = self.shutdown.clone();
             tokio::spawn(async move {

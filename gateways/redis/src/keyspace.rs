@@ -8,6 +8,8 @@ use switchboard_hub::{Publish, Session};
 
 use crate::call::{Class, Event};
 
+mod expiry;
+
 /// Which events are published.
 #[derive(Debug, Default)]
 pub(crate) struct Keyspace {

@@ -51,9 +51,11 @@ mod reply;
 mod request;
 mod scan;
 mod stats;
+mod subscriptions;
 mod table;
 #[cfg(test)]
 mod testing;
+mod transaction;
 mod waiting;
 
 pub use gateway::RedisGateway;

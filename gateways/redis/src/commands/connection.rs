@@ -33,6 +33,7 @@ pub(crate) static GROUP: Group = Group {
             ),
             run: Run::Session(auth),
         },
+        super::clients::COMMAND,
         Command {
             name: "echo",
             arity: 2,
@@ -48,7 +49,7 @@ pub(crate) static GROUP: Group = Group {
         Command {
             name: "hello",
             arity: -1,
-            flags: &[Flag::NoScript, Flag::Fast, Flag::NoAuth],
+            flags: &[Flag::NoScript, Flag::Fast, Flag::NoAuth, Flag::NoMulti],
             keys: Keys::None,
             since: "6.0.0",
             summary: "Chooses the protocol, and tells who answers.",
@@ -125,7 +126,13 @@ fn echo(talk: &mut Conversation, args: &Args) -> Result<Step, Refusal> {
 }
 
 fn ping(talk: &mut Conversation, args: &Args) -> Result<Step, Refusal> {
+    let is_subscribed = talk.subscriptions.is_some() && talk.reply.protocol == Protocol::Resp2;
     match args.len() {
+        1 | 2 if is_subscribed => {
+            talk.reply.array(2);
+            talk.reply.bulk(b"pong");
+            talk.reply.bulk(args.at(1));
+        }
         1 => talk.reply.simple("PONG"),
         2 => talk.reply.bulk(args.at(1)),
         _ => return Err(Refusal::new("ERR wrong number of arguments for 'ping' command")),
