@@ -1,0 +1,8 @@
+//! The Redis door from outside: bytes over TCP.
+
+mod connection;
+mod hostile;
+mod messages;
+mod support;
+mod transactions;
+mod waiting;
