@@ -5,6 +5,7 @@
 //! stands in [`exceptions`], each with its reason. The commands depend on a seed only: `SEED=7 cargo nextest run …`
 //! takes others.
 
+mod events;
 mod exceptions;
 mod groups;
 mod reply;
@@ -47,8 +48,20 @@ async fn all_groups_on_the_same_keys() {
     compare(&servers, 3, "all", groups::ALL).await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn others_hear_the_same() {
+    let servers = Servers::start().await;
+    for group in groups::ALL {
+        events::compare(&servers, group, seed(), COMMANDS / 6).await;
+    }
+}
+
+fn seed() -> u64 {
+    std::env::var("SEED").map_or(1, |seed| seed.parse().expect("SEED is a number"))
+}
+
 async fn compare(servers: &Servers, protocol: u8, name: &str, groups: &[&Group]) {
-    let seed = std::env::var("SEED").map_or(1, |seed| seed.parse().expect("SEED is a number"));
+    let seed = seed();
     let mut random = fastrand::Rng::with_seed(seed);
     let mut ours = Client::connect(&servers.ours, protocol).await;
     let mut theirs = Client::connect(&servers.theirs, protocol).await;

@@ -18,6 +18,9 @@ use crate::template::{Asked, Compare};
 /// No batch takes longer, unless something is wrong.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// Which events of keys both publish.
+pub const EVENTS: &str = "Eg$lshz";
+
 /// Both, until dropped.
 pub struct Servers {
     pub ours: PathBuf,
@@ -55,7 +58,11 @@ async fn open_door(socket: &Path) {
         .await
         .unwrap();
     let shutdown = Shutdown::new();
-    let gateway = RedisGateway::new(hub, RedisOptions::default(), shutdown.clone());
+    let options = RedisOptions {
+        notify_keyspace_events: EVENTS.to_owned(),
+        ..RedisOptions::default()
+    };
+    let gateway = RedisGateway::new(hub, options, shutdown.clone());
     tokio::spawn(listener.run(gateway, shutdown));
 }
 
@@ -65,6 +72,7 @@ fn start_redis(directory: &Path, socket: &Path) -> Child {
         .arg(socket)
         .arg("--dir")
         .arg(directory)
+        .args(["--notify-keyspace-events", EVENTS])
         .stdout(Stdio::piped())
         .spawn()
         .expect("`redis-server` is needed in PATH: install Debian's package redis-server, or Redis 7");
@@ -111,12 +119,10 @@ impl Client {
             batch.iter().for_each(|asked| asked.encode(&mut bytes));
             self.stream.write_all(&bytes).await.unwrap();
             let mut replies = Vec::new();
-            while replies.len() < batch.len() {
-                if let Some((reply, used)) = Reply::parse(&self.read) {
-                    self.read.drain(..used);
-                    replies.push(reply);
-                } else if self.stream.read_buf(&mut self.read).await.unwrap() == 0 {
-                    panic!("closed instead of an answer to {}", batch[replies.len()]);
+            for asked in batch {
+                match self.read().await {
+                    Some(reply) => replies.push(reply),
+                    None => panic!("closed instead of an answer to {asked}"),
                 }
             }
             replies
@@ -124,5 +130,23 @@ impl Client {
         tokio::time::timeout(PATIENCE, talk)
             .await
             .expect("answers should not take so long")
+    }
+
+    /// What comes next, whether it was asked for or not.
+    pub async fn next(&mut self) -> Reply {
+        let next = tokio::time::timeout(PATIENCE, self.read()).await;
+        next.expect("something should come").expect("still open")
+    }
+
+    async fn read(&mut self) -> Option<Reply> {
+        loop {
+            if let Some((reply, used)) = Reply::parse(&self.read) {
+                self.read.drain(..used);
+                return Some(reply);
+            }
+            if self.stream.read_buf(&mut self.read).await.unwrap() == 0 {
+                return None;
+            }
+        }
     }
 }
