@@ -7,6 +7,8 @@ use crate::template::{Asked, Template};
 mod bitmaps;
 mod generic;
 mod numbers;
+mod sets;
+mod sorted_sets;
 mod sorting;
 mod strings;
 
@@ -17,6 +19,8 @@ pub static ALL: &[&Group] = &[
     &bitmaps::GROUP,
     &numbers::GROUP,
     &sorting::GROUP,
+    &sets::GROUP,
+    &sorted_sets::GROUP,
 ];
 
 /// Templates that belong together.

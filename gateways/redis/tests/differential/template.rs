@@ -73,7 +73,6 @@ pub const fn near(text: &'static str, most: i64) -> Template {
 }
 
 /// See [`Compare::Shape`].
-#[allow(dead_code, reason = "for groups that choose at random")]
 pub const fn shape(text: &'static str) -> Template {
     Template {
         text,
@@ -203,6 +202,14 @@ fn word(kind: &str, random: &mut Rng) -> Vec<u8> {
         "score" => one_of(
             random,
             &["0", "1", "-1", "1.5", "2", "3", "1e3", "-0.25", "inf", "-inf"],
+        ),
+        "cut" => one_of(
+            random,
+            &["-inf", "+inf", "(1", "(-1", "(2", "3", "(3", "(inf", "2x", "nan"],
+        ),
+        "end" => one_of(
+            random,
+            &["-", "+", "[a", "(a", "[c", "(c", "[e", "(f", "[1", "(2", "[", "x"],
         ),
         // Far away, and never the same twice: which is earlier does not depend on the milliseconds of the test.
         "seconds" => random.i64(1_000..1_000_000_000).to_string().into_bytes(),

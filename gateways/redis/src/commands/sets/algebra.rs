@@ -8,6 +8,7 @@ use switchboard_hub::keys::{Cells, Key};
 use crate::args::Args;
 use crate::call::{Call, Class};
 use crate::command::{Command, Flag, Keys, Run, Support};
+use crate::limits;
 use crate::refusal::Refusal;
 
 pub(super) const SINTER: Command = Command {
@@ -206,6 +207,7 @@ fn store(call: &mut Call<'_, '_>, name: &'static str, operation: Operation) -> R
     for member in operation(&sets(call.cells, sources)?) {
         stored.insert(member);
     }
+    limits::check_room("set", stored.bytes(), &[])?;
     let (cell, count) = (call.cells.cell(target)?, stored.len());
     if count > 0 {
         cell.put_structure(Structure::Set(stored));

@@ -2,6 +2,7 @@
 
 use crate::call::{Call, Class};
 use crate::command::{Command, Flag, Keys, Run, Support};
+use crate::limits;
 use crate::refusal::Refusal;
 use crate::scan::{self, ScanOptions};
 
@@ -112,8 +113,9 @@ pub(super) const SSCAN: Command = Command {
 fn sadd(call: &mut Call<'_, '_>) -> Result<(), Refusal> {
     let key = call.args.key(1)?;
     let set = call.cells.cell(&key)?.set_mut()?;
-    let members = call.args.from(2).iter();
-    let added = members.filter(|member| set.insert(member)).count();
+    let members = call.args.from(2);
+    limits::check_room("set", set.bytes(), members)?;
+    let added = members.iter().filter(|member| set.insert(member)).count();
     if added > 0 {
         call.effects.event(Class::Set, "sadd", &key);
     }
@@ -143,7 +145,8 @@ fn smove(call: &mut Call<'_, '_>) -> Result<(), Refusal> {
         return Ok(());
     };
     let is_there = set.contains(member);
-    call.cells.cell(&target)?.set()?;
+    let bytes = call.cells.cell(&target)?.set()?.map_or(0, |set| set.bytes());
+    limits::check_room("set", bytes, std::slice::from_ref(member))?;
     if is_there && source != target {
         let cell = call.cells.cell(&source)?;
         cell.set_mut()?.remove(member);

@@ -7,6 +7,7 @@ use switchboard_hub::keys::structures::SortedSet;
 use crate::args::Args;
 use crate::call::{Call, Class};
 use crate::command::{Command, Flag, Keys, Run, Support};
+use crate::limits;
 use crate::refusal::Refusal;
 
 pub(super) const ZADD: Command = Command {
@@ -144,8 +145,7 @@ fn zadd(call: &mut Call<'_, '_>) -> Result<(), Refusal> {
         .step_by(2)
         .map(|index| call.args.float(index))
         .collect::<Result<_, _>>()?;
-    let members = pairs.iter().skip(1).step_by(2);
-    add(call, options, members.zip(scores))
+    add(call, options, pairs, scores)
 }
 
 fn zincrby(call: &mut Call<'_, '_>) -> Result<(), Refusal> {
@@ -153,19 +153,26 @@ fn zincrby(call: &mut Call<'_, '_>) -> Result<(), Refusal> {
         adds: true,
         ..Options::default()
     };
+    // Redis takes an option of ZADD for one here too, and then misses the score.
+    if Options::read(call.args).1 > 2 {
+        return Err(Refusal::SYNTAX);
+    }
     let increment = call.args.float(2)?;
-    add(call, options, [(call.args.at(3), increment)])
+    add(call, options, call.args.from(2), [increment])
 }
 
-fn add<'a>(
+/// Gives members scores: `pairs` has each score, not yet read, before its member.
+fn add(
     call: &mut Call<'_, '_>,
     options: Options,
-    members: impl IntoIterator<Item = (&'a Bytes, f64)>,
+    pairs: &[Bytes],
+    scores: impl IntoIterator<Item = f64>,
 ) -> Result<(), Refusal> {
     let key = call.args.key(1)?;
     let set = call.cells.cell(&key)?.sorted_set_mut()?;
     let (mut added, mut changed, mut last) = (0, 0, Put::Kept);
-    for (member, score) in members {
+    limits::check_room("sorted set", set.bytes(), pairs)?;
+    for (member, score) in pairs.iter().skip(1).step_by(2).zip(scores) {
         last = options.put(set, member, score)?;
         match last {
             Put::Kept | Put::Same(_) => {}

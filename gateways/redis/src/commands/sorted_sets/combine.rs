@@ -276,7 +276,8 @@ fn combine_and_store(
         let sources = Source::all(call.cells, &keys)?;
         let options = Options::read(call.args, 3 + keys.len(), keys.len(), operation, true)?;
         for (member, score) in combined(&sources, &options, operation) {
-            stored.insert(member, score);
+            // What is -0 becomes 0.
+            stored.insert(member, score + 0.0);
         }
     }
     store(call, &call.args.key(1)?, stored, name)

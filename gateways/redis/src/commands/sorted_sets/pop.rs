@@ -191,13 +191,16 @@ fn pop_many(call: &mut Call<'_, '_>, number: usize) -> Result<bool, Refusal> {
     };
     let count = match call.args.from(keys.end + 1).len() {
         0 => 1,
-        2 if call.args.is(keys.end + 1, "count") => positive(
+        2.. if call.args.is(keys.end + 1, "count") => positive(
             call.args,
             keys.end + 2,
             Refusal::new("ERR count should be greater than 0"),
         )?,
         _ => return Err(Refusal::SYNTAX),
     };
+    if call.args.len() > keys.end + 3 {
+        return Err(Refusal::SYNTAX);
+    }
     for index in keys {
         let key = call.args.key(index)?;
         let cell = call.cells.cell(&key)?;

@@ -29,6 +29,8 @@ fn zrandmember(call: &mut Call<'_, '_>) -> Result<(), Refusal> {
         Some((_, len)) if len > 4 || (len == 4 && !call.args.is(3, "withscores")) => {
             return Err(Refusal::SYNTAX);
         }
+        // The answer would have twice as many parts, which is more than can be counted.
+        Some((count, 4)) if count > i64::MAX / 2 => return Err(Refusal::OUT_OF_RANGE),
         Some((count, len)) => Some((Draw::of(count)?, len == 4)),
     };
     let set = call.cells.cell(&call.args.key(1)?)?.sorted_set()?;

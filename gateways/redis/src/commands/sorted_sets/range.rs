@@ -10,6 +10,7 @@ use super::span::{By, Span};
 use crate::args::Args;
 use crate::call::{Call, Class};
 use crate::command::{Command, Flag, Keys, Run, Support};
+use crate::limits;
 use crate::refusal::Refusal;
 
 pub(super) const ZRANGE: Command = Command {
@@ -296,6 +297,7 @@ pub(super) fn store(
     stored: SortedSet,
     name: &'static str,
 ) -> Result<(), Refusal> {
+    limits::check_room("sorted set", stored.bytes(), &[])?;
     let (cell, count) = (call.cells.cell(target)?, stored.len());
     if count > 0 {
         cell.put_structure(Structure::SortedSet(stored));
