@@ -3,6 +3,7 @@
 mod admission;
 mod cluster;
 mod contract;
+mod edits;
 mod failures;
 mod large;
 mod server;
