@@ -268,6 +268,10 @@ impl HubInner {
         let message = publish.into_message(publisher);
         // What the hub says itself, every hub says.
         if let Some(cluster) = self.cluster.get().filter(|_| publisher != SessionId::HUB) {
+            // Others must not hear of what this hub then refuses.
+            if message.retain {
+                self.retained.lock().check_room(&message, Instant::now())?;
+            }
             cluster.tell(&message)?;
         }
         self.spread(message, true)

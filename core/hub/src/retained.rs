@@ -83,15 +83,11 @@ impl Retained {
     /// When the store is full. The value from before stays.
     pub(crate) fn store(&mut self, message: &Arc<Message>, now: Instant) -> Result<(), Fault> {
         self.forget_expired(now);
-        if message.payload.is_empty() || message.expires.is_some_and(|expires| expires <= now) {
+        if takes_away(message, now) {
             self.remove(&message.topic);
             return Ok(());
         }
-        let old = self.values.get(&message.topic).map(|old| weight(&old.message));
-        let bytes = self.bytes - old.unwrap_or(0) + weight(message);
-        if bytes > self.limits.bytes || (old.is_none() && self.values.len() >= self.limits.messages) {
-            return Err(self.full());
-        }
+        let bytes = self.bytes_with(message)?;
         let expiry = message.expires.map(|expires| {
             self.serial += 1;
             (expires, self.serial)
@@ -113,6 +109,28 @@ impl Retained {
         }
         self.bytes = bytes;
         Ok(())
+    }
+
+    /// Whether a message could be [stored](Self::store).
+    ///
+    /// # Errors
+    /// When the store is full.
+    pub(crate) fn check_room(&mut self, message: &Message, now: Instant) -> Result<(), Fault> {
+        self.forget_expired(now);
+        if takes_away(message, now) {
+            return Ok(());
+        }
+        self.bytes_with(message).map(drop)
+    }
+
+    /// What the store weighs with that message in it.
+    fn bytes_with(&self, message: &Message) -> Result<usize, Fault> {
+        let old = self.values.get(&message.topic).map(|old| weight(&old.message));
+        let bytes = self.bytes - old.unwrap_or(0) + weight(message);
+        if bytes > self.limits.bytes || (old.is_none() && self.values.len() >= self.limits.messages) {
+            return Err(self.full());
+        }
+        Ok(bytes)
     }
 
     /// Whether the topic's last value is just that: published at the same time with the same words.
@@ -206,6 +224,11 @@ impl Retained {
             ),
         )
     }
+}
+
+/// Whether a message leaves its topic without a last value.
+fn takes_away(message: &Message, now: Instant) -> bool {
+    message.payload.is_empty() || message.expires.is_some_and(|expires| expires <= now)
 }
 
 fn weight(message: &Message) -> usize {
