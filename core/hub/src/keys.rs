@@ -128,20 +128,22 @@ impl SessionKeys<'_> {
     ///
     /// # Errors
     /// Denied, for any key that it reaches.
-    pub fn edit(&self, bucket: &Bucket, edit: Box<dyn Edit>) -> Result<Stored<Box<dyn Edit>>, Fault> {
+    pub fn edit(&self, bucket: &Bucket, mut edit: Box<dyn Edit>) -> Result<Stored<Box<dyn Edit>>, Fault> {
         let verbs = if edit.changes() {
             &[Verb::Read, Verb::Write][..]
         } else {
             &[Verb::Read]
         };
-        let keys = match edit.reach() {
-            Reach::Keys(keys) => keys,
-            Reach::Any => {
-                for verb in verbs {
-                    self.core.check_prefix(*verb, bucket, &[])?;
-                }
-                return Ok(Stored(confined::edit(self.keys, bucket, edit)));
+        if matches!(edit.reach(), Reach::Any) {
+            let check = |verb: &Verb| self.core.check_prefix(*verb, bucket, &[]).err();
+            match verbs.iter().find_map(check) {
+                None => return Ok(Stored(confined::edit(self.keys, bucket, edit))),
+                Some(fault) if !edit.narrow() => return Err(fault),
+                Some(_) => {}
             }
+        }
+        let Reach::Keys(keys) = edit.reach() else {
+            return Err(Fault::failed("the edit reaches any key, though it was narrowed"));
         };
         for (verb, key) in verbs
             .iter()

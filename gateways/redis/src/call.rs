@@ -1,5 +1,6 @@
 //! A command at work on keys.
 
+use bytes::Bytes;
 use smallvec::SmallVec;
 use switchboard_hub::keys::{Cell, Cells, Key, Timestamp};
 
@@ -30,6 +31,7 @@ impl Call<'_, '_> {
 pub(crate) struct Effects {
     events: SmallVec<[Event; 1]>,
     fed: SmallVec<[Key; 1]>,
+    published: Vec<(String, Bytes)>,
 }
 
 /// What a keyspace notification tells (<https://redis.io/docs/latest/develop/use/keyspace-notifications/>).
@@ -87,6 +89,16 @@ impl Effects {
         }
     }
 
+    /// Sends a message to a channel, once the command is done.
+    pub(crate) fn publish(&mut self, channel: String, payload: Bytes) {
+        self.published.push((channel, payload));
+    }
+
+    /// The messages to send, with their channels.
+    pub(crate) fn published(&self) -> &[(String, Bytes)] {
+        &self.published
+    }
+
     /// What happened.
     pub(crate) fn events(&self) -> &[Event] {
         &self.events
@@ -101,5 +113,6 @@ impl Effects {
     pub(crate) fn clear(&mut self) {
         self.events.clear();
         self.fed.clear();
+        self.published.clear();
     }
 }

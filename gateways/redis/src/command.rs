@@ -59,6 +59,8 @@ pub(crate) enum Flag {
     NoMulti,
     /// It may fill a list or a sorted set that somebody waits for.
     Feeds,
+    /// It may reach keys that it does not name, where the engine lets it.
+    AnyKey,
 }
 
 /// How a command stands to that of Redis.

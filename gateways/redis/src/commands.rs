@@ -10,6 +10,7 @@ pub(crate) mod hub;
 pub(crate) mod lists;
 pub(crate) mod memento;
 pub(crate) mod pubsub;
+pub(crate) mod scripting;
 pub(crate) mod server;
 pub(crate) mod sets;
 pub(crate) mod sorted_sets;

@@ -13,8 +13,9 @@ use switchboard_hub::{Changes, Closed, Fault, Session, Stored};
 use tokio::time::Instant;
 
 use crate::args::Args;
+use crate::call::Effects;
 use crate::clients::Client;
-use crate::command::{Command, KeyFunction, Patience, Run};
+use crate::command::{Command, Flag, KeyFunction, Patience, Run};
 use crate::edit::KeyCommand;
 use crate::gateway::Shared;
 use crate::refusal::Refusal;
@@ -300,6 +301,7 @@ impl Conversation {
         edit.command = command;
         edit.function = function;
         edit.reply.protocol = protocol;
+        edit.reaches_any = command.flags.contains(&Flag::AnyKey);
         if let Err(refusal) = command.keys.add(&args, &mut edit.keys) {
             edit.clear();
             self.spare = Some(edit);
@@ -324,15 +326,23 @@ impl Conversation {
     /// Answers what an edit answered, and tells others what it did.
     pub(crate) fn finish(&mut self, mut edit: Box<KeyCommand>) {
         self.reply.take_from(&mut edit.reply);
-        for key in edit.effects.fed() {
-            self.shared.waiting.feed(self.database, key);
-        }
-        if !edit.effects.events().is_empty() {
-            let events = edit.effects.events();
-            self.shared.keyspace.tell(&self.session, self.database, events);
-        }
+        self.tell(&edit.effects);
         edit.clear();
         self.spare = Some(edit);
+    }
+
+    /// Tells others what was done.
+    pub(crate) fn tell(&self, effects: &Effects) {
+        for key in effects.fed() {
+            self.shared.waiting.feed(self.database, key);
+        }
+        if !effects.events().is_empty() {
+            let events = effects.events();
+            self.shared.keyspace.tell(&self.session, self.database, events);
+        }
+        for (channel, payload) in effects.published() {
+            crate::keyspace::publish(&self.session, channel.clone(), payload.clone());
+        }
     }
 
     /// Notes that the client is alive, after some commands.

@@ -15,6 +15,8 @@ pub(crate) struct KeyCommand {
     pub(crate) keys: Vec<Key>,
     pub(crate) reply: Reply,
     pub(crate) effects: Effects,
+    /// Whether it may reach other keys, too.
+    pub(crate) reaches_any: bool,
 }
 
 /// A buffer of an answer that is kept for the next one has at most so many bytes.
@@ -29,6 +31,7 @@ impl KeyCommand {
             keys: Vec::new(),
             reply: Reply::new(protocol),
             effects: Effects::default(),
+            reaches_any: false,
         }
     }
 
@@ -36,6 +39,7 @@ impl KeyCommand {
     pub(crate) fn clear(&mut self) {
         self.args = Args::default();
         self.keys.clear();
+        self.reaches_any = false;
         self.effects.clear();
         self.reply.truncate(0);
         self.reply.shrink(KEPT_BYTES_MAX);
@@ -44,7 +48,15 @@ impl KeyCommand {
 
 impl Edit for KeyCommand {
     fn reach(&self) -> Reach<'_> {
+        if self.reaches_any {
+            return Reach::Any;
+        }
         Reach::Keys(&self.keys)
+    }
+
+    fn narrow(&mut self) -> bool {
+        self.reaches_any = false;
+        true
     }
 
     fn changes(&self) -> bool {

@@ -151,7 +151,8 @@ fn own(key: &Key) -> Bytes {
     Bytes::copy_from_slice(key.as_ref())
 }
 
-fn publish(session: &Session, topic: String, payload: Bytes) {
+/// Publishes without waiting for it to be settled.
+pub(crate) fn publish(session: &Session, topic: String, payload: Bytes) {
     match session.publish_now(Publish::new(topic, payload)) {
         Ok(published) if published.is_settled() => {}
         // Whoever changes a key does not wait for those who watch.

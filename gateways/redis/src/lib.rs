@@ -26,6 +26,7 @@
 //! | `long_double` | numbers as Redis adds them |
 //! | `glob` | patterns of keys and channels |
 //! | `edit` | commands on their way through the engine |
+//! | `scripts` | Lua |
 
 // Until all groups stand.
 #![allow(dead_code)]
@@ -50,6 +51,7 @@ mod refusal;
 mod reply;
 mod request;
 mod scan;
+mod scripts;
 mod stats;
 mod subscriptions;
 mod table;

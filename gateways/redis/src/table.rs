@@ -16,6 +16,7 @@ pub(crate) static GROUPS: &[&Group] = &[
     &commands::lists::GROUP,
     &commands::sets::GROUP,
     &commands::sorted_sets::GROUP,
+    &commands::scripting::GROUP,
     &commands::memento::GROUP,
     &commands::pubsub::GROUP,
     &commands::transactions::GROUP,

@@ -6,11 +6,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use switchboard_hub::keys::{Cell, Cells, Edit, Entry, Key, Kind, Revision, Timestamp};
 
-use switchboard_engine::keys::edit::Outcome;
+use switchboard_engine::keys::edit::{Find, Outcome};
 
 use crate::args::Args;
 use crate::call::Effects;
-use crate::command::{Command, Run};
+use crate::command::{Command, Flag, Run};
 use crate::edit::KeyCommand;
 use crate::reply::{Protocol, Reply};
 use crate::table;
@@ -105,6 +105,14 @@ impl Bed {
         fed.map(|key| key.as_bytes().escape_ascii().to_string()).collect()
     }
 
+    /// What the last command published: `channel message`.
+    pub(crate) fn published(&self) -> Vec<String> {
+        let published = self.effects.published().iter();
+        published
+            .map(|(channel, payload)| format!("{} {}", channel, payload.escape_ascii()))
+            .collect()
+    }
+
     /// What a key has.
     pub(crate) fn entry(&self, key: &str) -> Option<&Entry> {
         let entry = self.entries.get(key.as_bytes())?;
@@ -127,6 +135,7 @@ impl Bed {
                         keys,
                         reply,
                         effects: Effects::default(),
+                        reaches_any: command.flags.contains(&Flag::AnyKey),
                     };
                     self.edit(&mut edit);
                     self.effects = edit.effects;
@@ -146,7 +155,9 @@ impl Bed {
             .retain(|_, entry| entry.expires.is_none_or(|moment| moment > now));
         let before = self.entries.clone();
         for round in 0..2 {
-            let mut cells = Cells::new(now, None);
+            let find = |key: &Key| Cell::of_entry(before.get(key));
+            let find = edit.reaches_any.then(|| Box::new(find) as Find<'_>);
+            let mut cells = Cells::new(now, find);
             for key in &edit.keys {
                 cells.add(key.clone(), Cell::of_entry(before.get(key)).unwrap());
             }

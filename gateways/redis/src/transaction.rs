@@ -96,7 +96,7 @@ impl Conversation {
             ));
         }
         let execution = Box::new(Execution::new(transaction.queued, watched, &self.reply));
-        if execution.keys.is_empty() {
+        if !execution.is_on_keys() {
             return Ok(self.conclude(execution, 0));
         }
         let edit: Box<dyn Edit> = execution;
@@ -116,11 +116,7 @@ impl Conversation {
             self.reply.null_array();
             return Step::Done;
         }
-        for key in execution.effects.fed() {
-            self.shared.waiting.feed(self.database, key);
-        }
-        let events = execution.effects.events();
-        self.shared.keyspace.tell(&self.session, self.database, events);
+        self.tell(&execution.effects);
         self.conclude(execution, 0)
     }
 
@@ -182,6 +178,8 @@ pub(crate) struct Execution {
     watched: Vec<Watched>,
     reply: Reply,
     effects: Effects,
+    /// Whether one of them may reach other keys, too.
+    reaches_any: bool,
     /// Whether a key that was watched has changed.
     is_stale: bool,
 }
@@ -220,8 +218,10 @@ impl Execution {
                 answer: (0, 0),
             }
         };
-        let parts = queued.into_iter().map(part).collect();
+        let parts: Vec<_> = queued.into_iter().map(part).collect();
+        let reaches_any = |part: &Part| part.command.flags.contains(&Flag::AnyKey);
         Self {
+            reaches_any: parts.iter().any(reaches_any),
             parts,
             keys,
             watched,
@@ -229,6 +229,12 @@ impl Execution {
             effects: Effects::default(),
             is_stale: false,
         }
+    }
+
+    /// Whether there is something to do for the engine.
+    fn is_on_keys(&self) -> bool {
+        let is_on_keys = |part: &Part| matches!(part.work, Work::Keys(..));
+        !self.watched.is_empty() || self.parts.iter().any(is_on_keys)
     }
 
     fn is_changed(&self, cells: &mut Cells<'_>) -> bool {
@@ -241,7 +247,15 @@ impl Execution {
 
 impl Edit for Execution {
     fn reach(&self) -> Reach<'_> {
+        if self.reaches_any {
+            return Reach::Any;
+        }
         Reach::Keys(&self.keys)
+    }
+
+    fn narrow(&mut self) -> bool {
+        self.reaches_any = false;
+        true
     }
 
     fn changes(&self) -> bool {

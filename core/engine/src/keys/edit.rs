@@ -25,6 +25,12 @@ pub trait Edit: Any + Send {
     /// Whether it may change something; if not, it runs also when nothing can be written.
     fn changes(&self) -> bool;
 
+    /// Asked of an edit that reaches any key where nobody can let it: whether it can do with keys that it names. It
+    /// reaches these from then on.
+    fn narrow(&mut self) -> bool {
+        false
+    }
+
     /// Looks at the keys and changes them. It must not wait. An engine may run it several times, each time on what the
     /// keys have then; only what the last run did counts, so each begins anew.
     fn run(&mut self, cells: &mut Cells<'_>);
@@ -35,7 +41,8 @@ pub trait Edit: Any + Send {
 pub enum Reach<'a> {
     /// These; one may stand there twice.
     Keys(&'a [Key]),
-    /// Any: they are known only when it runs. Engines that cannot hold everything still say Unsupported.
+    /// Any: they are known only when it runs. Engines that cannot hold everything still [narrow](Edit::narrow) it, or say
+    /// Unsupported.
     Any,
 }
 

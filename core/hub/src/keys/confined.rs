@@ -31,11 +31,16 @@ pub(super) fn edit(keys: &dyn Keys, bucket: &Bucket, edit: Box<dyn Edit>) -> Ans
 
 impl Edit for Confined {
     fn reach(&self) -> Reach<'_> {
-        Reach::Any
+        self.edit.reach()
     }
 
     fn changes(&self) -> bool {
         self.edit.changes()
+    }
+
+    fn narrow(&mut self) -> bool {
+        let is_of_topics = |key: &Key| is_of_topics(&self.bucket, key.as_ref());
+        self.edit.narrow() && matches!(self.edit.reach(), Reach::Keys(keys) if !keys.iter().any(is_of_topics))
     }
 
     fn run(&mut self, cells: &mut Cells<'_>) {

@@ -19,7 +19,8 @@ struct Plan {
 
 impl Shared {
     pub(super) async fn edit(&self, bucket: &Bucket, mut edit: Box<dyn Edit>) -> Result<Box<dyn Edit>> {
-        let Reach::Keys(keys) = edit.reach() else {
+        let is_named = matches!(edit.reach(), Reach::Keys(_)) || edit.narrow();
+        let (true, Reach::Keys(keys)) = (is_named, edit.reach()) else {
             return Err(EngineError::Unsupported(
                 "state in a NATS cluster is changed only by keys that are named before".to_owned(),
             ));
