@@ -62,8 +62,6 @@ pub(crate) enum Class {
     SortedSet,
     /// `x`
     Expired,
-    /// `n`
-    New,
 }
 
 impl Effects {

@@ -117,11 +117,6 @@ impl Client {
         }
     }
 
-    /// Whether it is to finish.
-    pub(crate) fn is_draining(&self) -> bool {
-        self.order.load(Ordering::Acquire) == Order::Drain as u8
-    }
-
     /// Waits until it is to close at once. Cancel safe.
     pub(crate) async fn killed(&self) {
         while self.order.load(Ordering::Acquire) != Order::Kill as u8 {

@@ -97,6 +97,7 @@ impl End {
                 Counters::add(&counters.malformed, 1);
                 tracing::info!(address, %error, "closing a connection that is not understood");
             }
+            Self::Broken(error) => tracing::debug!(address, %error, "connection broken"),
             other => tracing::debug!(address, reason = ?other, "connection closed"),
         }
     }

@@ -2,7 +2,6 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Once};
-use std::time::SystemTime;
 
 use bytestring::ByteString;
 use switchboard_gateway_gotalk::check_guest;
@@ -46,7 +45,6 @@ pub(crate) struct Shared {
     pub(crate) channels: Channels,
     pub(crate) keyspace: Keyspace,
     pub(crate) since: Instant,
-    pub(crate) began: SystemTime,
     /// The bucket of each database.
     buckets: Vec<Bucket>,
     shutdown: Shutdown,
@@ -72,7 +70,6 @@ impl RedisGateway {
                 channels: Channels::default(),
                 keyspace,
                 since: Instant::now(),
-                began: SystemTime::now(),
                 buckets,
                 shutdown,
                 is_draining: AtomicBool::new(false),

@@ -61,7 +61,6 @@ fn bit(class: Class) -> u16 {
         Class::Hash => 'h',
         Class::SortedSet => 'z',
         Class::Expired => 'x',
-        Class::New => 'n',
     };
     parse(letter.encode_utf8(&mut [0; 4])).unwrap_or_default()
 }

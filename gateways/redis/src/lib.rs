@@ -25,11 +25,13 @@
 //! | `cursors` | where scans of keys go on |
 //! | `long_double` | numbers as Redis adds them |
 //! | `glob` | patterns of keys and channels |
-//! | `edit` | commands on their way through the engine |
+//! | `edit`, `transaction` | commands on their way through the engine, one or several |
 //! | `scripts` | Lua |
-
-// Until all groups stand.
-#![allow(dead_code)]
+//! | `request` | from bytes to commands |
+//! | `gateway`, `connection`, `conversation` | from a connection to what its commands do |
+//! | `waiting` | who waits for elements |
+//! | `subscriptions`, `keyspace` | messages, and what keys tell |
+//! | `clients`, `stats` | who is connected; what is counted |
 
 mod args;
 mod call;

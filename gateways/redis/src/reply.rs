@@ -198,15 +198,6 @@ impl Reply {
         }
     }
 
-    /// True or false. 1 or 0 in RESP2.
-    pub(crate) fn boolean(&mut self, yes: bool) {
-        match (self.is_resp3(), yes) {
-            (true, true) => self.bytes.extend_from_slice(b"#t\r\n"),
-            (true, false) => self.bytes.extend_from_slice(b"#f\r\n"),
-            (false, yes) => self.yes_or_no(yes),
-        }
-    }
-
     /// Text for people. A bulk string in RESP2.
     pub(crate) fn verbatim(&mut self, text: &str) {
         if self.is_resp3() {
@@ -263,7 +254,7 @@ mod tests {
     #[test]
     fn both_protocols() {
         type Say = fn(&mut Reply);
-        let cases: [(Say, &str, &str); 10] = [
+        let cases: [(Say, &str, &str); 9] = [
             (|reply| reply.ok(), "+OK\r\n", "+OK\r\n"),
             (|reply| reply.bulk(b"a\r\n"), "$3\r\na\r\n\r\n", "$3\r\na\r\n\r\n"),
             (|reply| reply.null(), "$-1\r\n", "_\r\n"),
@@ -272,7 +263,6 @@ mod tests {
             (|reply| reply.set(1), "*1\r\n", "~1\r\n"),
             (|reply| reply.push(1), "*1\r\n", ">1\r\n"),
             (|reply| reply.double(1.5), "$3\r\n1.5\r\n", ",1.5\r\n"),
-            (|reply| reply.boolean(true), ":1\r\n", "#t\r\n"),
             (|reply| reply.verbatim("x"), "$1\r\nx\r\n", "=5\r\ntxt:x\r\n"),
         ];
         for (say, resp2, resp3) in cases {

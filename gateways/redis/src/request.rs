@@ -352,3 +352,6 @@ fn hex(high: u8, low: u8) -> Option<u8> {
     };
     Some(digit(high)? * 16 + digit(low)?)
 }
+
+#[cfg(test)]
+mod tests;

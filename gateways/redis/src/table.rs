@@ -66,3 +66,6 @@ pub(crate) fn group_of(name: &str) -> &'static str {
     let has = |group: &&&Group| group.commands.iter().any(|command| command.name == name);
     GROUPS.iter().find(has).map_or("", |group| group.name)
 }
+
+#[cfg(test)]
+mod tests;
