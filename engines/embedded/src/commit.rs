@@ -43,6 +43,9 @@ pub(crate) const UNWRITTEN_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// enough that the end of the process loses next to nothing.
 pub(crate) const GATHER_TIME: Duration = Duration::from_millis(5);
 
+/// A round gathers no longer when it has so many bytes: 4 MiB, so that none waits for room.
+const GATHERED_BYTES_MAX: usize = 4 * 1024 * 1024;
+
 /// How often what was written is synced under [`Durability::Second`].
 pub(crate) const SYNC_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -201,6 +204,11 @@ impl Committer {
         }
     }
 
+    /// Ends when it may have become otherwise whether changes can be made. It misses nothing from when it is made.
+    pub(crate) fn turn(&self) -> impl Future<Output = ()> {
+        self.room.notified()
+    }
+
     /// Tells that something was changed, and about how many bytes of memory it takes until it is written.
     #[inline]
     pub(crate) fn changed(&self, bytes: usize) {
@@ -208,6 +216,10 @@ impl Committer {
             let before = self.unwritten.fetch_add(bytes, Ordering::Relaxed);
             if before + bytes > UNWRITTEN_BYTES_MAX {
                 self.shut(gate::FULL);
+            }
+            if before <= GATHERED_BYTES_MAX && before + bytes > GATHERED_BYTES_MAX {
+                self.urgent.store(true, Ordering::Release);
+                self.unpark();
             }
         }
         self.wake();

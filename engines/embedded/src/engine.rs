@@ -13,7 +13,7 @@ use crate::blobs::EmbeddedBlobs;
 use crate::bus::LocalBus;
 use crate::commit::{Committer, Marking, Rounds};
 use crate::directory::{BLOBS, Contents, Directory, MARK, STORE, failed};
-use crate::keys::EmbeddedKeys;
+use crate::keys::{EmbeddedKeys, fold_all};
 use crate::mark::{Mark, this_boot};
 use crate::queues::EmbeddedQueues;
 use crate::store::{FjallOptions, FjallStore, MemoryStore, Store, StoreError};
@@ -61,8 +61,8 @@ struct Opened {
 impl Embedded {
     /// Opens the state in a directory, or begins one there.
     ///
-    /// It waits for the disk: after a crash for as long as it takes to read up to 128 MiB of journals, and for as long
-    /// as it takes to read all keys, if they fit into memory. From an async task, call it in
+    /// It waits for the disk: after a crash for as long as it takes to read up to 128 MiB of journals and to fold the log
+    /// of rounds, usually at most 512 MiB, and for as long as it takes to read all keys, if they fit into memory. From an async task, call it in
     /// [`tokio::task::spawn_blocking`].
     ///
     /// # Errors
@@ -86,6 +86,7 @@ impl Embedded {
             DataDir::Path(path) => (format!("embedded, data in {}", path.display()), path.as_path()),
         };
         let read = |error| unreadable(damaged_in, error);
+        let number = fold_all(&*opened.store, opened.number, options.accept_loss).map_err(read)?;
         let clock = options.clock;
         let committer = Committer::new(opened.store, options.durability);
         let memory_bytes = options.memory_bytes.max(MEMORY_BYTES_MIN);
@@ -101,7 +102,7 @@ impl Embedded {
             root,
         )?;
         committer.add_source(blobs.source());
-        let rounds = Rounds::start(Arc::clone(&committer), opened.number, opened.mark)
+        let rounds = Rounds::start(Arc::clone(&committer), number, opened.mark)
             .map_err(|source| failed("start a thread for", damaged_in, source))?;
         let running = Running {
             rounds,
@@ -149,6 +150,7 @@ impl Embedded {
     pub fn backup(self: &Arc<Self>, directory: PathBuf) -> Answer<Backup> {
         let engine = Arc::clone(self);
         Answer::later(async move {
+            engine.keys.settle().await?;
             engine.committer.when_stored().await?;
             let kept = engine.blobs.keep_all().await;
             let source = (engine.running.lock().as_ref())

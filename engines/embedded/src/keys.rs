@@ -13,6 +13,7 @@
 //! | `buckets` | counts and revisions by bucket |
 //! | `read`, `write`, `batch`, `edit` | the verbs |
 //! | `collect` | what the commit thread takes and writes |
+//! | `rounds` | changes as a log, as long as nobody reads records |
 //! | `memory` | keys that are not hot: read from the store when asked for, dropped when memory is short |
 //! | `expiry` | clears up what has expired |
 //! | `scan`, `watch`, `ring` | keys in order; changes in order |
@@ -39,6 +40,7 @@ mod open;
 mod read;
 mod record;
 mod ring;
+mod rounds;
 mod scan;
 mod slot;
 #[cfg(test)]
@@ -47,12 +49,14 @@ mod watch;
 mod write;
 
 pub(crate) use collect::CLOSED_KEY;
+pub(crate) use rounds::fold_all;
 
 use buckets::{BucketState, Buckets};
 use collect::{InFlight, Written};
 use expiry::Expiries;
 use lane::{Counts, Lane, LaneState};
 use memory::Memory;
+use rounds::Records;
 use slot::Name;
 
 /// The keys of the embedded engine.
@@ -72,6 +76,7 @@ pub(crate) struct Shared {
     in_flight: Mutex<InFlight>,
     written: Mutex<Written>,
     expiries: Expiries,
+    records: Records,
 }
 
 impl Shared {
@@ -143,6 +148,14 @@ fn closed() -> EngineError {
 }
 
 impl EmbeddedKeys {
+    /// Waits until what is stored is records, one for each key, as it stays for a while.
+    ///
+    /// # Errors
+    /// Unavailable while the disk fails.
+    pub(crate) async fn settle(&self) -> Result<()> {
+        self.shared.when_records_are_right().await
+    }
+
     /// Ends all watches.
     pub(crate) fn close(&self) {
         self.shared.buckets.end_watches();

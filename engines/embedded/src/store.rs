@@ -48,11 +48,13 @@ pub(crate) enum Space {
     Blobs = 5,
     /// The parts of large structures, by generation and sequence.
     Structures = 6,
+    /// Rounds of changes of keys that are no records yet.
+    Rounds = 7,
 }
 
 impl Space {
     /// All of them, in order.
-    pub(crate) const ALL: [Self; 7] = [
+    pub(crate) const ALL: [Self; 8] = [
         Self::Engine,
         Self::Keys,
         Self::Expiries,
@@ -60,6 +62,7 @@ impl Space {
         Self::Queues,
         Self::Blobs,
         Self::Structures,
+        Self::Rounds,
     ];
 }
 
@@ -73,6 +76,7 @@ impl fmt::Display for Space {
             Self::Queues => "queues",
             Self::Blobs => "blobs",
             Self::Structures => "structures",
+            Self::Rounds => "rounds",
         })
     }
 }
@@ -127,6 +131,11 @@ pub(crate) trait Store: fmt::Debug + Send + Sync {
 
     /// Writes what is in memory in the form that is fastest to open. What was written is safe without it.
     fn settle(&self) -> StoreResult<()>;
+
+    /// Whether to write many keys takes so long that it should be put off, as long as nobody reads them.
+    fn prefers_logs(&self) -> bool {
+        false
+    }
 
     /// Lets go of the files, when those who read have finished. What is asked for afterwards fails. Idempotent.
     fn close(&self) {}

@@ -8,6 +8,7 @@ use std::any::Any;
 
 use bytes::Bytes;
 use parking_lot::{ArcMutexGuard, RawMutex};
+use smallvec::SmallVec;
 
 use super::{Entry, Revision};
 use crate::structures::{Hash, List, Set, SortedSet, Structure};
@@ -49,7 +50,8 @@ pub enum Reach<'a> {
 /// What an edit works on.
 pub struct Cells<'a> {
     now: Timestamp,
-    cells: Vec<(Key, Cell<'a>)>,
+    /// Most edits have one.
+    cells: SmallVec<[(Key, Cell<'a>); 1]>,
     /// Where the cell of a key is, as soon as there are many.
     index: Option<foldhash::HashMap<Key, usize>>,
     find: Option<Find<'a>>,
@@ -70,7 +72,7 @@ impl<'a> Cells<'a> {
     pub fn new(now: Timestamp, find: Option<Find<'a>>) -> Self {
         Self {
             now,
-            cells: Vec::new(),
+            cells: SmallVec::new(),
             index: None,
             find,
             may: None,
@@ -143,7 +145,7 @@ impl<'a> Cells<'a> {
     }
 
     /// All cells, for the engine, after the edit.
-    pub fn into_cells(self) -> Vec<(Key, Cell<'a>)> {
+    pub fn into_cells(self) -> SmallVec<[(Key, Cell<'a>); 1]> {
         self.cells
     }
 }

@@ -12,6 +12,7 @@ use super::buckets::BucketState;
 use super::home::{Generation, Script};
 use super::lane::{Change, Lane, LaneState};
 use super::record::{self, StoredBucket};
+use super::rounds::RoundLog;
 use super::slot::{Name, Slot};
 use super::{Shared, expiry, memory};
 use crate::commit::Source;
@@ -41,6 +42,8 @@ pub(super) struct Written {
     pub(super) says_closed: bool,
     /// The greatest generation of parts of structures that was given.
     generation: Generation,
+    /// What is not yet written as records.
+    pub(super) log: RoundLog,
     /// Buckets that the store knows wrongly.
     recounted: Vec<Arc<BucketState>>,
     is_closing: bool,
@@ -53,12 +56,14 @@ impl Written {
         buckets: HashMap<u32, StoredBucket>,
         says_closed: bool,
         generation: Generation,
+        log: RoundLog,
         recounted: Vec<Arc<BucketState>>,
     ) -> Self {
         Self {
             buckets,
             says_closed,
             generation,
+            log,
             recounted,
             is_closing: false,
             tidied: Instant::now(),
@@ -70,6 +75,8 @@ impl Written {
 impl Source for Shared {
     fn collect(&self, batch: &mut Batch) -> usize {
         let mut written = self.written.lock();
+        let is_closing = written.is_closing;
+        written.log.begin(self, is_closing);
         let generation = written.generation;
         let (in_flight, scripts, bytes) = self.take(&mut written.generation);
         if written.generation != generation {
@@ -78,6 +85,7 @@ impl Source for Shared {
         let mut changed = put_changes(self, &mut written, &in_flight, &scripts, batch);
         changed.append(&mut written.recounted);
         put_buckets(self, &mut written, &changed, batch);
+        written.log.end(self, batch);
         self.expiries.collect(batch);
         if written.is_closing && !(written.says_closed && changed.is_empty()) {
             batch.put(Space::Engine, CLOSED_KEY, b"");
@@ -96,6 +104,7 @@ impl Source for Shared {
                 forget_what_is_gone(self, lane, changes);
             }
         }
+        self.written.lock().log.stored(self);
         *self.in_flight.lock() = InFlight::default();
     }
 
@@ -108,7 +117,7 @@ impl Source for Shared {
             written.keeps_rings = self.buckets.clear_up_rings();
             self.buckets.retire_idle(|| self.lock_all());
         }
-        will_expire || written.keeps_rings
+        written.log.tick(self) || will_expire || written.keeps_rings
     }
 
     fn close(&self) {
@@ -203,7 +212,7 @@ fn put_changes(
             },
         };
         let script = change.slot.home().and_then(|_| scripts.get(&place));
-        put_change(shared, bucket, change, script, batch);
+        put_change(shared, bucket, change, script, &mut written.log, batch);
         let stored = written.buckets.entry(id).or_default();
         stored.revision = stored.revision.max(change.slot.revision().0);
         match (change.stored.is_there, change.slot.has_value()) {
@@ -220,6 +229,7 @@ fn put_change(
     bucket: &BucketState,
     change: &Change,
     script: Option<&Script>,
+    log: &mut RoundLog,
     batch: &mut Batch,
 ) {
     let (slot, stored) = (&change.slot, &change.stored);
@@ -231,7 +241,7 @@ fn put_change(
         parts.delete(batch);
     }
     if slot.has_value() || stored.is_there {
-        record::put_slot(batch, name, slot, script);
+        record::put_slot(batch, log, name, slot, script);
     }
     if let Some(script) = script {
         script.put_parts(batch);

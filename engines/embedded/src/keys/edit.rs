@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use papaya::LocalGuard;
+use smallvec::SmallVec;
 use switchboard_engine::keys::{Cell, Cells, Edit, Reach, edit};
 use switchboard_engine::names::check_value;
 use switchboard_engine::{Answer, Bucket, EngineError, Key, Kind, Result, Timestamp};
@@ -36,8 +37,12 @@ pub(super) fn edit(shared: &Arc<Shared>, bucket: &Bucket, mut edit: Box<dyn Edit
             Err(error) => return Answer::err(error),
         }
     }
-    let state = shared.buckets.find_or_create(bucket);
-    match attempt(shared, &state, &mut *edit, &Loaded::default()) {
+    let mut try_in = |state: &Arc<BucketState>| attempt(shared, state, &mut *edit, &Loaded::default());
+    let attempt = match shared.buckets.with(bucket, &mut try_in) {
+        Some(attempt) => attempt,
+        None => try_in(&shared.buckets.find_or_create(bucket)),
+    };
+    match attempt {
         Attempt::Done(outcome) => acknowledge(shared, edit, outcome),
         Attempt::Again(()) => edit_later(shared, bucket, edit),
     }
@@ -262,7 +267,7 @@ fn cell_of(slot: Option<&Slot>, now: Timestamp) -> Cell<'_> {
 fn publish(
     shared: &Shared,
     bucket: &Arc<BucketState>,
-    cells: Vec<(Key, Cell<'_>)>,
+    cells: SmallVec<[(Key, Cell<'_>); 1]>,
     locked: &mut Locked<'_>,
     loaded: &Loaded,
     now: Timestamp,

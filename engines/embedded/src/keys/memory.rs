@@ -17,6 +17,9 @@ use super::slot::{Name, Slot};
 use super::{Shared, record};
 use crate::store::{Space, StoreError, StoreResult};
 
+/// Memory is nearly short when this part of it is left.
+const NEAR_PART: usize = 8;
+
 /// How many slots are dropped under one lock.
 const DROPS_AT_ONCE: usize = 128;
 
@@ -90,6 +93,11 @@ impl Memory {
 
     pub(super) fn limit(&self) -> usize {
         self.limit
+    }
+
+    /// Whether keys will have to be dropped soon.
+    pub(super) fn is_nearly_over(&self) -> bool {
+        self.is_over(self.limit - self.limit / NEAR_PART)
     }
 
     fn is_over(&self, limit: usize) -> bool {
@@ -222,6 +230,10 @@ pub(super) fn named(error: StoreError, bucket: &str, key: &[u8]) -> EngineError 
 pub(super) fn evict(shared: &Shared) {
     let memory = &shared.memory;
     if !memory.is_over(memory.limit) {
+        return;
+    }
+    if !shared.records.are_right() {
+        // They are soon, as memory is short.
         return;
     }
     memory.is_no_more_complete();

@@ -15,6 +15,7 @@ use super::home::{self, Generation};
 use super::lane::Lane;
 use super::memory::Memory;
 use super::record::StoredBucket;
+use super::rounds::{self, Records, RoundLog};
 use super::slot::{Name, SLOT_COST_BYTES, Slot};
 use super::{EmbeddedKeys, Shared, record};
 use crate::commit::Committer;
@@ -41,6 +42,7 @@ impl EmbeddedKeys {
         };
         let floor = read_floor(&*store)?;
         let generation = read_generation(&*store, accept_loss)?;
+        let log = RoundLog::new(rounds::next_round(&*store)?);
         let was_closed = store.get(Space::Engine, CLOSED_KEY)?.is_some();
         let is_new = known.is_empty() && floor == 0;
         let counted = if accept_loss {
@@ -58,7 +60,7 @@ impl EmbeddedKeys {
         let by_id = counted
             .iter()
             .filter_map(|(name, bucket)| Some((buckets.find(name)?.id, *bucket)));
-        let written = Written::new(by_id.collect(), was_closed, generation, recounted);
+        let written = Written::new(by_id.collect(), was_closed, generation, log, recounted);
         let shared = Arc::new(Shared {
             lanes: Box::new(std::array::from_fn(|_| Lane::new())),
             buckets,
@@ -68,6 +70,7 @@ impl EmbeddedKeys {
             in_flight: Mutex::default(),
             written: Mutex::new(written),
             expiries: Expiries::default(),
+            records: Records::default(),
         });
         match shared.load_all(&*store, keys) {
             Err(StoreError::Damaged(reason)) if accept_loss => {

@@ -4,6 +4,7 @@
 //! | --- | --- | --- |
 //! | keys | bucket, 0, key | revision:u64 created:u56 kind:u8 expires:u64, then the value; `expires` 0 for never |
 //! | structures | generation:u64 sequence:u64 (big-endian) | a piece of a structure |
+//! | rounds | number:u64 (big-endian) | changes of keys that are no records yet: see [`rounds`](super::rounds) |
 //! | expiries | moment:u64 (big-endian), bucket, 0, key | nothing |
 //! | buckets | bucket | keys:u64 revision:u64, the last one in the store |
 //!
@@ -16,6 +17,7 @@ use switchboard_engine::keys::{Entry, Revision};
 use switchboard_engine::{Key, Kind, Timestamp};
 
 use super::home::{self, Home, Parts, Script};
+use super::rounds::{self, RoundLog};
 use super::slot::{Content, Name, Place, Slot, Value};
 use crate::store::{Batch, Space, StoreError, StoreResult, View};
 
@@ -61,31 +63,51 @@ pub(crate) fn expiry_parts(stored_key: &[u8]) -> StoreResult<(Timestamp, &str, &
     Ok((Timestamp::from_millis(u64::from_be_bytes(*moment)), bucket, key))
 }
 
-/// Writes what a key has, or that it has nothing any more. A structure is written as its script says.
-pub(crate) fn put_slot(batch: &mut Batch, bucket: &str, slot: &Slot, script: Option<&Script>) {
+/// Writes what a key has, or that it has nothing any more, to the log or as a record. A structure is written as its
+/// script says.
+pub(crate) fn put_slot(
+    batch: &mut Batch,
+    log: &mut RoundLog,
+    bucket: &str,
+    slot: &Slot,
+    script: Option<&Script>,
+) {
     let key = |bytes: &mut Vec<u8>| {
         bytes.extend_from_slice(bucket.as_bytes());
         bytes.push(0);
         bytes.extend_from_slice(slot.key());
     };
     if !slot.has_value() {
-        batch.delete_with(Space::Keys, key);
+        match log.takes(key, 0) {
+            true => log.add(key, |_| Some(rounds::GONE)),
+            false => batch.delete_with(Space::Keys, key),
+        }
         return;
     }
     let parts = script.and_then(|script| script.parts);
+    let encoded = parts.map(Parts::encode);
+    let value = match (&encoded, script) {
+        (Some(encoded), _) => &encoded[..],
+        (None, Some(script)) => &script.bytes,
+        (None, None) => slot.value(),
+    };
     let kind = slot.kind().number() | parts.map_or(0, |_| HAS_PARTS);
-    batch.put_with(Space::Keys, key, |bytes| {
+    let put_value = |bytes: &mut Vec<u8>| {
         let expires = slot.expires().map_or(0, Timestamp::as_millis);
         bytes.extend_from_slice(&slot.revision().0.to_le_bytes());
         let created = slot.created().as_millis() & CREATED_MASK | u64::from(kind) << CREATED_BITS;
         bytes.extend_from_slice(&created.to_le_bytes());
         bytes.extend_from_slice(&expires.to_le_bytes());
-        match (parts, script) {
-            (Some(parts), _) => bytes.extend_from_slice(&parts.encode()),
-            (None, Some(script)) => bytes.extend_from_slice(&script.bytes),
-            (None, None) => bytes.extend_from_slice(slot.value()),
-        }
-    });
+        bytes.extend_from_slice(value);
+    };
+    if log.takes(key, value.len()) {
+        log.add(key, |bytes| {
+            put_value(bytes);
+            None
+        });
+    } else {
+        batch.put_with(Space::Keys, key, put_value);
+    }
 }
 
 /// Writes when a key expires.

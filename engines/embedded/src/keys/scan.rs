@@ -37,15 +37,21 @@ async fn read_page(shared: &Arc<Shared>, bucket: Bucket, scan: Scan, structures:
         return Ok(Page::default());
     };
     let shared = Arc::clone(shared);
-    let reading = tokio::task::spawn_blocking(move || {
-        let mut paging = Paging::new(&bucket, id, scan);
-        paging.wants_structures &= structures;
-        paging.read(&shared)?;
-        Ok(paging.page)
-    });
-    reading
-        .await
-        .unwrap_or_else(|_| Err(EngineError::Failed("reading the store has failed".to_owned())))
+    loop {
+        shared.when_records_are_right().await?;
+        let (shared, bucket, scan) = (Arc::clone(&shared), bucket.clone(), scan.clone());
+        let reading = tokio::task::spawn_blocking(move || {
+            let mut paging = Paging::new(&bucket, id, scan);
+            paging.wants_structures &= structures;
+            Ok(paging.read(&shared)?.then_some(paging.page))
+        });
+        let page = reading.await;
+        let page =
+            page.unwrap_or_else(|_| Err(EngineError::Failed("reading the store has failed".to_owned())))?;
+        if let Some(page) = page {
+            return Ok(page);
+        }
+    }
 }
 
 /// A page, being filled.
@@ -95,9 +101,13 @@ impl<'a> Paging<'a> {
         }
     }
 
-    fn read(&mut self, shared: &Shared) -> Result<()> {
+    /// Reads the page. Tells whether there was one to be read.
+    fn read(&mut self, shared: &Shared) -> Result<bool> {
         let store = Arc::clone(shared.committer.store());
         let lanes = shared.lock_all();
+        if !shared.records.are_right() {
+            return Ok(false);
+        }
         let unwritten = lanes
             .iter()
             .flat_map(|state| &state.changes)
@@ -143,13 +153,13 @@ impl<'a> Paging<'a> {
                 None => self.add_stored(&*view, key, &value, now)?,
             }
             if self.is_full {
-                return Ok(());
+                return Ok(true);
             }
         }
         for slot in newer.into_values() {
             self.add_slot(slot, &encodings, now)?;
         }
-        Ok(())
+        Ok(true)
     }
 
     /// The encodings of the structures among the newest slots, as many of the first as may be in the page. All lanes are

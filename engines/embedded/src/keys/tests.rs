@@ -7,12 +7,13 @@ use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::StreamExt;
 use switchboard_engine::keys::{Change, Expiry, Revision, Scan, WatchEvent, WatchFrom, Write, Written};
-use switchboard_engine::{Bucket, Durability, Key, Keys, ManualClock, Timestamp};
+use switchboard_engine::{Bucket, Clock, Durability, Key, Keys, ManualClock, Timestamp};
 
 use super::EmbeddedKeys;
 use crate::commit::{Committer, Source};
 use crate::store::{Batch, MemoryStore, Space, Store};
 
+mod rounds;
 mod structures;
 
 struct Bed {
@@ -29,13 +30,14 @@ impl Bed {
 
     fn over(store: Arc<MemoryStore>, memory_bytes: usize) -> Self {
         let clock = ManualClock::at(Timestamp::from_millis(1_000));
+        let number = super::fold_all(&*store, 0, false).unwrap();
         let committer = Committer::new(Arc::clone(&store) as Arc<dyn Store>, Durability::Second);
         let keys = EmbeddedKeys::open(&committer, Arc::new(clock.clone()), memory_bytes, false).unwrap();
         Self {
             keys,
             store,
             clock,
-            number: 0,
+            number,
         }
     }
 

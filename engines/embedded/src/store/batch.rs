@@ -22,7 +22,7 @@ struct Change {
 }
 
 /// A buffer over this size, in bytes, is given back when its batch is cleared: a burst is not paid for ever after.
-const BUFFER_KEPT: usize = 1024 * 1024;
+const BUFFER_KEPT: usize = 4 * 1024 * 1024;
 
 impl Batch {
     /// Sets the value of a key.

@@ -190,6 +190,10 @@ impl Store for FjallStore {
         guarded(|| open.settle())
     }
 
+    fn prefers_logs(&self) -> bool {
+        true
+    }
+
     fn close(&self) {
         let Some(mut open) = self.open.write().take() else {
             return;

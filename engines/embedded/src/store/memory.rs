@@ -15,9 +15,22 @@ use super::{Batch, Records, Space, Store, StoreResult, View};
 pub(crate) struct MemoryStore {
     records: RwLock<Map>,
     number: AtomicU64,
+    /// To try with it what a store on disk wants.
+    #[cfg(test)]
+    prefers_logs: bool,
 }
 
 type Map = BTreeMap<Box<[u8]>, Bytes>;
+
+#[cfg(test)]
+impl MemoryStore {
+    pub(crate) fn that_prefers_logs() -> Self {
+        Self {
+            prefers_logs: true,
+            ..Self::default()
+        }
+    }
+}
 
 impl Store for MemoryStore {
     fn get(&self, space: Space, key: &[u8]) -> StoreResult<Option<Bytes>> {
@@ -52,6 +65,11 @@ impl Store for MemoryStore {
 
     fn settle(&self) -> StoreResult<()> {
         Ok(())
+    }
+
+    #[cfg(test)]
+    fn prefers_logs(&self) -> bool {
+        self.prefers_logs
     }
 }
 
