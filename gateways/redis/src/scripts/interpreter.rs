@@ -13,7 +13,10 @@ use switchboard_hub::keys::Cells;
 use super::commands::{self, Commands};
 use super::raise::{self, Raised};
 use super::watch::{Failure, Watch};
-use super::{Digest, Script, ScriptLimits, answer, api, bits, cjson, library, numeric, strings, tables};
+use super::{
+    Digest, Script, ScriptLimits, answer, api, bits, cjson, library, messagepack, numeric, packing, strings,
+    tables,
+};
 use crate::call::Effects;
 use crate::refusal::Refusal;
 use crate::reply::{Protocol, Reply};
@@ -205,6 +208,10 @@ fn tools(lua: &Lua, watch: &Arc<Watch>) -> mlua::Result<Table> {
     let bit = lua.create_table()?;
     library::add(lua, watch, &bit, bits::ENTRIES)?;
     libraries.raw_set("bit", bit)?;
+    let packing = lua.create_table()?;
+    library::add(lua, watch, &packing, packing::ENTRIES)?;
+    libraries.raw_set("struct", packing)?;
+    libraries.raw_set("cmsgpack", messagepack::table(lua, watch)?)?;
     libraries.raw_set("cjson", cjson::table(lua, watch)?)?;
 
     let tools = lua.create_table()?;
