@@ -110,17 +110,28 @@ pub(crate) struct Script {
     digest: Digest,
     /// The source, without what stands in its first line for us.
     code: Vec<u8>,
-    /// Whether it says that it only looks at keys.
-    pub(crate) is_read_only: bool,
+    /// What its first line says of what it does.
+    pub(crate) stated: Stated,
+}
+
+/// What a script says of itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stated {
+    /// Nothing.
+    Nothing,
+    /// It may change keys.
+    Writes,
+    /// It only looks at them.
+    NoWrites,
 }
 
 impl Script {
     fn of(source: &[u8]) -> Result<Self, Refusal> {
-        let (code, is_read_only) = shebang::read(source)?;
+        let (code, stated) = shebang::read(source)?;
         Ok(Self {
             digest: Digest::of(source),
             code: code.to_vec(),
-            is_read_only,
+            stated,
         })
     }
 }

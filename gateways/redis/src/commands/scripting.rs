@@ -6,7 +6,7 @@ use crate::args::Args;
 use crate::call::Call;
 use crate::command::{Command, Flag, Group, Keys, Run, Support};
 use crate::refusal::Refusal;
-use crate::scripts::{self, Script, Work};
+use crate::scripts::{self, Script, Stated, Work};
 
 /// See the module.
 pub(crate) static GROUP: Group = Group {
@@ -79,11 +79,16 @@ const EVALSHA_RO: Command = Command {
 
 fn run(call: &mut Call<'_, '_>, script: &Arc<Script>, is_read_only: bool) -> Result<(), Refusal> {
     let (keys, args) = keys_and_args(call.args)?;
+    if is_read_only && script.stated == Stated::Writes {
+        return Err(Refusal::new(
+            "ERR Can not execute a script with write flag using *_ro command.",
+        ));
+    }
     scripts::shared().run(Work {
         script,
         keys,
         args,
-        is_read_only: is_read_only || script.is_read_only,
+        is_read_only: is_read_only || script.stated == Stated::NoWrites,
         cells: call.cells,
         effects: call.effects,
         reply: call.reply,

@@ -92,10 +92,17 @@ impl<'l> Arguments<'l> {
 
     /// Says that an argument is not what it should be.
     pub(super) fn bad(&self, index: usize, why: impl AsRef<str>) -> mlua::Error {
-        raise::text(
-            self.lua,
-            format!("bad argument #{index} to '{}' ({})", self.name, why.as_ref()),
-        )
+        let (name, why) = (self.name, why.as_ref());
+        let is_method = self
+            .lua
+            .inspect_stack(0, |this| this.names().name_what == Some("method"));
+        // What stands before the colon is not counted.
+        let text = match (is_method, index) {
+            (Some(true), 1) => format!("calling '{name}' on bad self ({why})"),
+            (Some(true), _) => format!("bad argument #{} to '{name}' ({why})", index.saturating_sub(1)),
+            _ => format!("bad argument #{index} to '{name}' ({why})"),
+        };
+        raise::text(self.lua, text)
     }
 
     fn expected(&self, index: usize, kind: &str) -> mlua::Error {

@@ -105,7 +105,8 @@ impl Commands<'_, '_> {
         if command.flags.contains(&Flag::NoScript) {
             return Err(NOT_ALLOWED);
         }
-        if self.is_read_only && command.flags.contains(&Flag::Write) {
+        let is_write = command.flags.contains(&Flag::Write) || command.name == "publish";
+        if self.is_read_only && is_write {
             return Err(Refusal::new(
                 "ERR Write commands are not allowed from read-only scripts.",
             ));

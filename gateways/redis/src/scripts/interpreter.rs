@@ -268,7 +268,10 @@ fn handler(lua: &Lua, watch: &Arc<Watch>) -> mlua::Result<Function> {
                 _ => "ERR the script ended with an error that is a table".to_owned(),
             },
             value => match lua.coerce_string(value.clone()) {
-                Ok(Some(text)) => format!("ERR {}", text.to_string_lossy()),
+                Ok(Some(text)) => {
+                    let text = text.as_bytes();
+                    format!("ERR {}", String::from_utf8_lossy(raise::without_own_place(&text)))
+                }
                 _ => format!("ERR {}", super::arguments::type_name(value)),
             },
         };

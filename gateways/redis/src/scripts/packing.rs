@@ -189,7 +189,7 @@ fn pack(lua: &Lua, watch: &Arc<Watch>, args: &Arguments<'_>) -> mlua::Result<Mul
                 let count = if count == 0 { string.len() } else { count };
                 let part = string
                     .get(..count)
-                    .ok_or_else(|| args.bad(index, "string too short"))?;
+                    .ok_or_else(|| args.bad(index + 1, "string too short"))?;
                 made.extend_from_slice(part);
                 index += 1;
             }

@@ -58,6 +58,16 @@ pub(super) fn of(error: &mlua::Error) -> Raised {
     }
 }
 
+/// A text without the place in our own Lua where it was raised: there, Redis has functions in C, which are no place.
+pub(super) fn without_own_place(text: &[u8]) -> &[u8] {
+    let without = || {
+        let rest = text.strip_prefix(b"redis:")?;
+        let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
+        rest.get(digits..)?.strip_prefix(b": ")
+    };
+    without().unwrap_or(text)
+}
+
 /// What a script sees of what it caught: a text where there was one; the table with `err` if `wants_table`, else what
 /// stands there, as Redis does with `pcall`.
 ///
@@ -79,6 +89,10 @@ pub(super) fn caught(lua: &Lua, watch: &Watch, value: Value, wants_table: bool) 
             text @ Value::String(_) => Ok(text),
             _ => Ok(Value::Table(table)),
         },
+        Value::String(text) => {
+            let text = text.as_bytes();
+            lua.create_string(without_own_place(&text)).map(Value::String)
+        }
         value => Ok(value),
     }
 }

@@ -1,18 +1,18 @@
 //! What the first line of a script may say: `#!lua flags=no-writes`.
 
+use super::Stated;
 use crate::refusal::Refusal;
 
 /// Flags that mean something where there are replicas, memory limits and clusters.
 const IDLE_FLAGS: [&str; 4] = ["allow-oom", "allow-stale", "no-cluster", "allow-cross-slot-keys"];
 
-/// The code, which begins with the end of that line so that its lines keep their numbers; and whether it only looks at
-/// keys.
+/// The code, which begins with the end of that line so that its lines keep their numbers; and what the line says.
 ///
 /// # Errors
 /// When the line asks for something that is not there.
-pub(super) fn read(source: &[u8]) -> Result<(&[u8], bool), Refusal> {
+pub(super) fn read(source: &[u8]) -> Result<(&[u8], Stated), Refusal> {
     if !source.starts_with(b"#!") {
-        return Ok((source, false));
+        return Ok((source, Stated::Nothing));
     }
     let end = source.iter().position(|byte| *byte == b'\n');
     let end = end.ok_or(Refusal::new("ERR Invalid script shebang"))?;
@@ -28,13 +28,13 @@ pub(super) fn read(source: &[u8]) -> Result<(&[u8], bool), Refusal> {
             )));
         }
     }
-    let mut is_read_only = false;
+    let mut stated = Stated::Writes;
     for word in words {
         let flags = (word.strip_prefix("flags="))
             .ok_or_else(|| Refusal::of(format!("ERR Unknown lua shebang option: {word}")))?;
         for flag in flags.split(',').filter(|flag| !flag.is_empty()) {
             if flag == "no-writes" {
-                is_read_only = true;
+                stated = Stated::NoWrites;
             } else if !IDLE_FLAGS.contains(&flag) {
                 return Err(Refusal::of(format!(
                     "ERR Unexpected flag in script shebang: {flag}"
@@ -42,5 +42,5 @@ pub(super) fn read(source: &[u8]) -> Result<(&[u8], bool), Refusal> {
             }
         }
     }
-    Ok((code, is_read_only))
+    Ok((code, stated))
 }

@@ -87,6 +87,7 @@ fn answers_become_values() {
         EVAL "return redis.pcall('INCR', 's')" 0 -> -WRONGTYPE Operation against a key holding the wrong kind of value
         EVAL "return {KEYS[1], ARGV[1], ARGV[2], #KEYS, #ARGV}" 1 k x y -> ["k", "x", "y", 1, 2]
         EVAL "redis.call('set', KEYS[1], 0.1) return redis.call('get', KEYS[1])" 1 n -> "0.10000000000000001"
+        EVAL "return redis.call('blpop', 'none', 0)" 0 -> nil
         EVAL "return redis.call('ping')" 0 -> PONG
         EVAL "return redis.call('echo', 'x')" 0 -> "x"
         EVAL "return redis.call('time')" 0 -> ["1700000000", "0"]

@@ -9,6 +9,7 @@ mod events;
 mod exceptions;
 mod groups;
 mod reply;
+mod scripts;
 mod servers;
 mod template;
 
@@ -54,6 +55,13 @@ async fn others_hear_the_same() {
     for group in groups::ALL {
         events::compare(&servers, group, seed(), COMMANDS / 6).await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn scripts_do_the_same() {
+    let servers = Servers::start().await;
+    scripts::compare(&servers, 2).await;
+    scripts::compare(&servers, 3).await;
 }
 
 fn seed() -> u64 {

@@ -55,8 +55,9 @@ fn read(
         .ok()
         .filter(|_| limit.is_none_or(|limit| limit >= 0))
     else {
-        let limit = limit.unwrap_or_default();
-        let words = format!("Invalid request to unpack with offset of {offset} and limit of {limit}.");
+        // The one of Redis says the length where it means the limit.
+        let length = bytes.len();
+        let words = format!("Invalid request to unpack with offset of {offset} and limit of {length}.");
         return Err(raise::text(lua, words));
     };
     if at > bytes.len() {

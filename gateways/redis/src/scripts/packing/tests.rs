@@ -60,7 +60,7 @@ fn bytes_are_unpacked_as_redis_does() {
         ),
         (
             "return struct.pack('c4', 'abc')",
-            "-ERR user_script:1: bad argument #2 to 'pack' (string too short)",
+            "-ERR user_script:1: bad argument #3 to 'pack' (string too short)",
         ),
         (
             "return struct.unpack('s', 'abc')",
@@ -84,7 +84,7 @@ fn bytes_are_unpacked_as_redis_does() {
         ),
         (
             "return struct.pack('c99999999999999999999', 'a')",
-            "-ERR user_script:1: bad argument #2 to 'pack' (string too short)",
+            "-ERR user_script:1: bad argument #3 to 'pack' (string too short)",
         ),
         (
             "return struct.pack('i33', 1)",
