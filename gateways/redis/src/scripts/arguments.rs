@@ -29,6 +29,11 @@ impl<'l> Arguments<'l> {
         self.value(index).is_nil()
     }
 
+    /// All of them.
+    pub(super) fn values(&self) -> impl Iterator<Item = &Value> {
+        self.values.iter()
+    }
+
     /// A string, or a number as one.
     ///
     /// # Errors
