@@ -97,6 +97,8 @@ pub(super) struct RoundLog {
     folding: Option<Folding>,
     /// The round being written.
     round: Vec<u8>,
+    /// How many bytes the round before had.
+    round_bytes: usize,
     is_logging: bool,
     grown: Instant,
     /// It cannot be read: it stays, and the next opening says so.
@@ -197,6 +199,7 @@ impl RoundLog {
             bytes: 0,
             folding: None,
             round: Vec::new(),
+            round_bytes: 0,
             is_logging: false,
             grown: Instant::now(),
             is_damaged: false,
@@ -211,7 +214,9 @@ impl RoundLog {
     /// Decides how the next round is written. Before its changes are taken.
     pub(super) fn begin(&mut self, shared: &Shared, is_closing: bool) {
         let wants_records = is_closing || shared.wants_records();
-        let is_short = self.bytes <= self.limits.short_bytes && self.folding.is_none() && !self.is_damaged;
+        // As much as comes while the rest is folded is short, too, or writers who are quick would keep it long for ever.
+        let short_bytes = self.limits.short_bytes + 4 * self.round_bytes as u64;
+        let is_short = self.bytes <= short_bytes && self.folding.is_none() && !self.is_damaged;
         self.is_logging = !(wants_records && (self.is_empty() || is_short));
         if self.is_logging {
             shared.records.set(false);
@@ -284,6 +289,7 @@ impl RoundLog {
             shared.committer.wake();
         }
         const ROUND_BYTES_KEPT: usize = 4 * 1024 * 1024;
+        self.round_bytes = self.round.len();
         self.round.clear();
         self.round.shrink_to(ROUND_BYTES_KEPT);
     }
@@ -295,7 +301,7 @@ impl RoundLog {
         let is_urgent = shared.wants_records() || self.is_idle();
         let budget = match (self.is_logging, is_urgent) {
             (false, _) => usize::MAX,
-            (true, true) => self.limits.folded_bytes_urgent,
+            (true, true) => self.limits.folded_bytes_urgent + 2 * self.round.len(),
             (true, false) => self.limits.folded_bytes + self.round.len(),
         };
         let store = shared.committer.store();

@@ -102,6 +102,28 @@ async fn a_long_log_is_folded_with_what_follows() {
 }
 
 #[tokio::test]
+async fn quick_writers_do_not_keep_the_log_long() {
+    let mut bed = Bed::logging();
+    let write = |bed: &mut Bed| {
+        for number in 0..30 {
+            bed.put(&format!("key {number}"), &"x".repeat(100));
+        }
+        bed.round();
+    };
+    (0..20).for_each(|_| write(&mut bed));
+    let keys = bed.keys.clone();
+    let mut scan = pin!(keys.scan(&Bucket::default(), Scan::default()));
+    let mut rounds = 0;
+    while !bed.keys.shared.records.are_right() {
+        let is_pending = poll_fn(|context| Poll::Ready(scan.as_mut().poll(context).is_pending()));
+        assert!(is_pending.await && rounds < 50, "{rounds} rounds");
+        write(&mut bed);
+        rounds += 1;
+    }
+    assert_eq!(scan.await.unwrap().entries.len(), 30);
+}
+
+#[tokio::test]
 async fn large_values_become_records_at_once() {
     let mut bed = Bed::logging();
     bed.put("a", "small");
