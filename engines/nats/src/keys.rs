@@ -2,7 +2,7 @@
 //!
 //! A write reads its key, decides, and publishes on the condition that the key has not changed; if it has, it begins
 //! again. A delete is a message without a value in place of the last one. It is soon taken away, so that only what is
-//! there is counted and scanned; another one for watchers is kept for [`DELETED_KEPT`].
+//! there is counted and scanned; another one for watchers, written in the same step, is kept for [`DELETED_KEPT`].
 
 mod batch;
 mod change;
@@ -308,19 +308,22 @@ impl Shared {
             family,
             bucket,
         };
+        if family == Family::Values {
+            messages.push(writer.deleted(key, expired));
+        }
         messages.push(writer.absent(key, Some(sequence), expired));
         match self.link.commit(Stream::Keys, &messages).await? {
             Committed::Conflict => Ok(false),
             Committed::Stored(sequence) => {
-                self.bury(family, bucket, key, sequence, expired).await;
+                self.bury(family, bucket, key, sequence, true).await;
                 Ok(true)
             }
         }
     }
 
-    /// Clears away the message that a key is absent, and leaves another for watchers. If this hub is gone before, the
-    /// server clears it away later, and until then it tells watchers itself.
-    async fn bury(&self, family: Family, bucket: &Bucket, key: &Key, sequence: u64, expired: bool) {
+    /// Clears away the message that a key is absent, and leaves another for watchers, if there is none. If this hub is
+    /// gone before, the server clears it away later, and until then it tells watchers itself.
+    async fn bury(&self, family: Family, bucket: &Bucket, key: &Key, sequence: u64, is_told: bool) {
         let names = &self.link.names;
         let writer = Writer {
             names,
@@ -329,7 +332,7 @@ impl Shared {
         };
         let chore = Chore {
             stream: Stream::Keys,
-            before: (family == Family::Values).then(|| writer.deleted(key, sequence, expired)),
+            before: (!is_told).then(|| writer.deleted_later(key, sequence, false)),
             purge: (names.key(family, bucket, key.as_bytes()), sequence),
             after: None,
         };

@@ -31,7 +31,7 @@ use tokio_util::sync::CancellationToken;
 use crate::NatsOptions;
 use crate::names::{Names, Stream};
 use crate::options::Secret;
-pub(crate) use commit::{Committed, Outgoing};
+pub(crate) use commit::{BATCH_MESSAGES_MAX, Committed, Outgoing};
 use inboxes::Inboxes;
 pub(crate) use patience::{Patience, Trouble};
 pub(crate) use read::{Read, SUBJECT_BYTES_MAX, SUBJECTS_MAX, Stored, stored_of_delivery};

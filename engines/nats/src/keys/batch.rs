@@ -9,11 +9,20 @@ use switchboard_engine::{Bucket, EngineError, Key, Result, Timestamp};
 use super::change::{Decision, decide};
 use super::record::Writer;
 use super::{CONFLICTS_MAX, Current, Shared, contended};
-use crate::link::{Committed, Outgoing};
+use crate::link::{BATCH_MESSAGES_MAX, Committed, Outgoing};
 use crate::names::{Family, Stream};
 
 /// Revisions that are still to come are counted from here while a batch is put together: no stream gets there.
 const TO_COME: u64 = 1 << 63;
+
+/// A key that goes.
+pub(super) struct Absent {
+    pub(super) key: Key,
+    /// Of the message that says so.
+    pub(super) place: usize,
+    /// Whether the message before it says so to watchers.
+    pub(super) is_told: bool,
+}
 
 /// A batch as it grows.
 struct Plan<'a> {
@@ -22,8 +31,10 @@ struct Plan<'a> {
     /// What each key has, and whether a message of this batch has been about it.
     keys: HashMap<Key, (Current, bool)>,
     messages: Vec<Outgoing>,
-    /// The keys that go, and the places of the messages that say so.
-    absent: Vec<(Key, usize)>,
+    /// The keys that go.
+    absent: Vec<Absent>,
+    /// How many messages may be added to one for each write.
+    room: usize,
     outcomes: Vec<(Option<Entry>, Option<Entry>)>,
 }
 
@@ -70,7 +81,16 @@ impl Plan<'_> {
 
     fn say_absent(&mut self, key: &Key) {
         let expected = self.expected(key);
-        self.absent.push((key.clone(), self.messages.len()));
+        let is_told = self.room > 0;
+        if is_told {
+            self.room -= 1;
+            self.messages.push(self.writer.deleted(key, false));
+        }
+        self.absent.push(Absent {
+            key: key.clone(),
+            place: self.messages.len(),
+            is_told,
+        });
         self.messages.push(self.writer.absent(key, expected, false));
     }
 
@@ -141,11 +161,8 @@ impl Shared {
             }
             match self.link.commit(Stream::Keys, &plan.messages).await? {
                 Committed::Stored(last) => {
-                    let first = last + 1 - plan.messages.len() as u64;
-                    for (key, place) in &plan.absent {
-                        let sequence = first + *place as u64;
-                        self.bury(Family::Values, bucket, key, sequence, false).await;
-                    }
+                    self.bury_all(bucket, &plan.absent, last, plan.messages.len())
+                        .await;
                     self.register.add(&self.link, Stream::Keys, &register).await?;
                     return Ok(BatchOutcome::Done(plan.outcomes(last)));
                 }
@@ -156,6 +173,15 @@ impl Shared {
             }
         }
         Err(contended(&self.link))
+    }
+
+    /// Clears up after so many messages that were stored in one step, up to that sequence.
+    pub(super) async fn bury_all(&self, bucket: &Bucket, absent: &[Absent], last: u64, messages: usize) {
+        let first = (last + 1).saturating_sub(messages as u64);
+        for Absent { key, place, is_told } in absent {
+            let sequence = first + *place as u64;
+            self.bury(Family::Values, bucket, key, sequence, *is_told).await;
+        }
     }
 
     async fn plan<'a>(
@@ -179,6 +205,7 @@ impl Shared {
                 .collect(),
             messages: Vec::new(),
             absent: Vec::new(),
+            room: BATCH_MESSAGES_MAX.saturating_sub(writes.len()),
             outcomes: Vec::with_capacity(writes.len()),
         };
         for (index, (key, write)) in writes.iter().enumerate() {

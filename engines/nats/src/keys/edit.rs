@@ -3,9 +3,10 @@
 use switchboard_engine::keys::{Cell, Cells, Edit, Entry, Outcome, Reach, Revision};
 use switchboard_engine::{Bucket, EngineError, Key, Kind, Result, Timestamp};
 
+use super::batch::Absent;
 use super::record::Writer;
 use super::{CONFLICTS_MAX, Current, Shared, contended};
-use crate::link::{Committed, Outgoing};
+use crate::link::{BATCH_MESSAGES_MAX, Committed, Outgoing};
 use crate::names::{Family, Stream};
 
 /// What an edit comes to.
@@ -13,8 +14,8 @@ use crate::names::{Family, Stream};
 struct Plan {
     /// What is changed, and after that what was only looked at and has to be as it was.
     messages: Vec<Outgoing>,
-    /// The keys that go, and the places of the messages that say so.
-    absent: Vec<(Key, usize)>,
+    /// The keys that go.
+    absent: Vec<Absent>,
 }
 
 impl Shared {
@@ -65,11 +66,8 @@ impl Shared {
         let Committed::Stored(last) = self.link.commit(Stream::Keys, &plan.messages).await? else {
             return Ok(false);
         };
-        let first = (last + 1).saturating_sub(plan.messages.len() as u64);
-        for (key, place) in &plan.absent {
-            let sequence = first + *place as u64;
-            self.bury(Family::Values, bucket, key, sequence, false).await;
-        }
+        self.bury_all(bucket, &plan.absent, last, plan.messages.len())
+            .await;
         Ok(true)
     }
 
@@ -86,6 +84,8 @@ impl Shared {
             bucket,
         };
         let mut plan = Plan::default();
+        // A message for each key, and as many more as fit.
+        let mut room = BATCH_MESSAGES_MAX.saturating_sub(keys.len());
         let mut looked_at = Vec::new();
         // The cells are in the order of the keys.
         for ((key, cell), current) in cells.into_cells().into_iter().zip(&current) {
@@ -95,7 +95,16 @@ impl Shared {
                     continue;
                 }
                 After::Removed => {
-                    plan.absent.push((key.clone(), plan.messages.len()));
+                    let is_told = room > 0;
+                    if is_told {
+                        room -= 1;
+                        plan.messages.push(writer.deleted(&key, false));
+                    }
+                    plan.absent.push(Absent {
+                        key: key.clone(),
+                        place: plan.messages.len(),
+                        is_told,
+                    });
                     writer.absent(&key, Some(current.sequence), false)
                 }
                 After::Has(entry) => {

@@ -23,6 +23,9 @@ const LOOKED_AT_KEPT: Duration = Duration::from_secs(1);
 /// Messages of keys that live longer are not cleared away by the servers: a number of seconds that cannot overflow.
 const TTL_MAX: Duration = Duration::from_secs(20 * 366 * 24 * 3600);
 
+/// In what watchers are told of a delete: the message that comes next makes it so.
+const NEXT: &str = "+";
+
 /// What is stored under a key.
 #[derive(Debug, Clone)]
 pub(crate) struct Record {
@@ -39,8 +42,8 @@ pub(crate) enum State {
     Deleted {
         /// Whether its time had come.
         expired: bool,
-        /// The sequence of the message that said it first, if that was another one.
-        first: Option<u64>,
+        /// The sequence of the message by which its key is absent: this one, or that which it tells watchers of.
+        first: u64,
     },
 }
 
@@ -69,7 +72,12 @@ impl Record {
             // Without a word it is of the server, which found it expired.
             "d" | "x" | "" => State::Deleted {
                 expired: what != "d",
-                first: created.and_then(|first| first.parse().ok()),
+                first: match created {
+                    Some(NEXT) => stored.sequence.saturating_add(1),
+                    first => first
+                        .and_then(|first| first.parse().ok())
+                        .unwrap_or(stored.sequence),
+                },
             },
             _ => return None,
         };
@@ -174,8 +182,21 @@ impl Writer<'_> {
         }
     }
 
+    /// The same for watchers, of the message that comes next in the same step. That one is cleared away before those
+    /// who lag behind have read it, so this one has to stand where it stood: whoever is told of a later write was told
+    /// of this.
+    pub(crate) fn deleted(&self, key: &Key, expired: bool) -> Outgoing {
+        let what = if expired { "x" } else { "d" };
+        Outgoing {
+            expected: None,
+            about: None,
+            record: format!("{what} {NEXT} - {}", key_bytes(key)),
+            ..self.deleted_later(key, 0, expired)
+        }
+    }
+
     /// The same for watchers, once the message that said it first is cleared away; if that still is the last word.
-    pub(crate) fn deleted(&self, key: &Key, first: u64, expired: bool) -> Outgoing {
+    pub(crate) fn deleted_later(&self, key: &Key, first: u64, expired: bool) -> Outgoing {
         let what = if expired { "x" } else { "d" };
         Outgoing {
             subject: self.names.key(Family::Deleted, self.bucket, key.as_bytes()),

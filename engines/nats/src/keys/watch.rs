@@ -62,6 +62,9 @@ pub(super) async fn begin(
     };
     watcher.position = position;
     watcher.stage = stage;
+    if from == WatchFrom::Now {
+        watcher.told.up_to = position;
+    }
     let closed = watcher.shared.link.closed.clone();
     tokio::spawn(async move { closed.run_until_cancelled(watcher.run()).await });
     let watch = futures_util::stream::unfold(unread, |mut unread| async move {
@@ -103,7 +106,8 @@ impl From<EngineError> for Stop {
     }
 }
 
-/// Deletes that were told, each of which has two messages: a key that is long gone has only the second.
+/// Deletes that were told, each of which has two messages, side by side: of a key that is long gone only that for
+/// watchers is left. (Where a batch had no room for it, it comes later.)
 #[derive(Debug, Default)]
 struct Told {
     /// All up to that sequence, one way or another.
@@ -112,7 +116,7 @@ struct Told {
 }
 
 impl Told {
-    /// Deletes that are remembered: both messages come within moments.
+    /// Deletes that are remembered: both messages come together, or within moments.
     const LATEST_MAX: usize = 1_024;
 
     fn is_news(&self, first: u64) -> bool {
@@ -221,6 +225,7 @@ impl Watcher {
                 self.tell(WatchEvent::Reset).await?;
             }
             self.position = self.shared.link.catch_up(Stream::Keys).await?;
+            self.told.up_to = self.position;
             self.tell_everything().await?;
             knows_expiring = true;
             self.tell_current(self.position).await?;
@@ -231,7 +236,6 @@ impl Watcher {
             names.keys_under(Family::Deleted, &self.bucket, &self.prefix),
             names.cleared(&self.bucket),
         ];
-        self.told.up_to = self.told.up_to.max(self.position);
         let start = Start::After(self.position);
         let mut feed = Feed::open(&self.shared.link, Stream::Keys, filters, start, false).await?;
         if let Stage::Until(last) = self.stage
@@ -314,7 +318,7 @@ impl Watcher {
         if let Stage::Until(last) = self.stage
             && (fed.pending == 0 || sequence >= last)
         {
-            self.tell_current(last.max(sequence)).await?;
+            self.tell_current(last.max(self.position)).await?;
         }
         Ok(())
     }
@@ -332,13 +336,12 @@ impl Watcher {
                     self.tell(WatchEvent::Put { key, entry }).await?;
                 }
             }
-            State::Deleted {
-                first: Some(first), ..
-            } if !self.told.is_news(first) => {}
+            State::Deleted { first, .. } if !self.told.is_news(first) => {}
             State::Deleted { expired, first } => {
-                if first.is_none() {
-                    self.told.add(sequence);
-                }
+                self.told.add(first);
+                // Who goes on from there has to be past both messages, if they stand side by side.
+                let sequence = sequence.max(first);
+                self.position = self.position.max(sequence);
                 let revision = Revision(sequence);
                 self.tell(WatchEvent::Delete {
                     key,

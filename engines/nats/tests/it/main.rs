@@ -8,3 +8,4 @@ mod failures;
 mod large;
 mod server;
 mod tools;
+mod watches;
