@@ -2,9 +2,10 @@
 
 use bytes::Bytes;
 use smallvec::SmallVec;
-use switchboard_hub::keys::{Cell, Cells, Key, Timestamp};
+use switchboard_hub::keys::{Cell, Cells, EngineError, Key, Timestamp};
 
 use crate::args::Args;
+use crate::refusal::Refusal;
 use crate::reply::Reply;
 
 /// What a [function on keys](crate::command::KeyFunction) has at hand. Take it apart to use the parts side by side.
@@ -17,12 +18,29 @@ pub(crate) struct Call<'c, 'e> {
     pub(crate) reply: &'c mut Reply,
     /// What others hear of.
     pub(crate) effects: &'c mut Effects,
+    /// Whether it waits: it was tried before, and there was nothing.
+    pub(crate) is_waiting: bool,
 }
 
 impl Call<'_, '_> {
     /// The moment at which it works.
     pub(crate) fn now(&self) -> Timestamp {
         self.cells.now()
+    }
+}
+
+/// What a key has that a command may wait for. When it waits already, a key of another kind is as one that is absent:
+/// what it waits for may still come, there or at another key.
+///
+/// # Errors
+/// Wrong type, as long as it does not wait.
+pub(crate) fn awaited<T>(
+    is_waiting: bool,
+    found: Result<Option<T>, EngineError>,
+) -> Result<Option<T>, Refusal> {
+    match found {
+        Err(EngineError::WrongKind(_)) if is_waiting => Ok(None),
+        found => Ok(found?),
     }
 }
 

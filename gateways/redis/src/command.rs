@@ -213,7 +213,8 @@ pub(crate) type SessionFunction = fn(&mut Conversation, &Args) -> Result<Step, R
 pub(crate) struct Patience {
     /// The argument that says for how many seconds: counted from the end if negative, -1 is the last.
     pub(crate) timeout: i32,
-    /// Whether it answers a null array when that is over, rather than a null.
+    /// Whether it answers a null array in `MULTI`, if there is nothing, rather than a null. Who has waited is always
+    /// answered a null array, as by Redis.
     pub(crate) is_array: bool,
 }
 

@@ -17,6 +17,8 @@ pub(crate) struct KeyCommand {
     pub(crate) effects: Effects,
     /// Whether it may reach other keys, too.
     pub(crate) reaches_any: bool,
+    /// Whether it was tried before, and waits.
+    pub(crate) is_waiting: bool,
 }
 
 /// A buffer of an answer that is kept for the next one has at most so many bytes.
@@ -32,6 +34,7 @@ impl KeyCommand {
             reply: Reply::new(protocol),
             effects: Effects::default(),
             reaches_any: false,
+            is_waiting: false,
         }
     }
 
@@ -41,6 +44,7 @@ impl KeyCommand {
         self.keys.clear();
         self.reaches_any = false;
         self.effects.clear();
+        self.is_waiting = false;
         self.reply.truncate(0);
         self.reply.shrink(KEPT_BYTES_MAX);
     }
@@ -71,6 +75,7 @@ impl Edit for KeyCommand {
             cells,
             reply: &mut self.reply,
             effects: &mut self.effects,
+            is_waiting: self.is_waiting,
         });
         if let Err(refusal) = outcome {
             // What it had answered until then is no answer.

@@ -81,7 +81,9 @@ impl RedisGateway {
 
     /// What was counted so far.
     pub fn stats(&self) -> RedisStats {
-        self.shared.counters.read(&self.shared.clients)
+        self.shared
+            .counters
+            .read(&self.shared.clients, &self.shared.waiting)
     }
 }
 

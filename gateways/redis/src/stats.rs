@@ -3,12 +3,15 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::clients::Clients;
+use crate::waiting::Waiting;
 
 /// Counts since the gateway began. Each is exact by itself; together they are no snapshot of one moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct RedisStats {
     /// Connections that are open.
     pub clients: u64,
+    /// Connections that wait for elements.
+    pub waiting: u64,
     /// Connections that were opened.
     pub connections: u64,
     /// Commands that came.
@@ -35,10 +38,11 @@ impl Counters {
         counter.fetch_add(count, Ordering::Relaxed);
     }
 
-    pub(crate) fn read(&self, clients: &Clients) -> RedisStats {
+    pub(crate) fn read(&self, clients: &Clients, waiting: &Waiting) -> RedisStats {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         RedisStats {
             clients: clients.count() as u64,
+            waiting: waiting.count() as u64,
             connections: clients.opened(),
             commands: read(&self.commands),
             malformed: read(&self.malformed),

@@ -136,6 +136,7 @@ impl Bed {
                         reply,
                         effects: Effects::default(),
                         reaches_any: command.flags.contains(&Flag::AnyKey),
+                        is_waiting: false,
                     };
                     self.edit(&mut edit);
                     self.effects = edit.effects;

@@ -13,9 +13,6 @@ use crate::refusal::Refusal;
 
 const UNBLOCKED: Refusal = Refusal::new("UNBLOCKED client unblocked via CLIENT UNBLOCK");
 
-/// What a key of another kind is answered with: for one who waits already, that is as if there were nothing.
-const WRONG_TYPE: &[u8] = b"-WRONGTYPE";
-
 /// What came of a try.
 enum Try {
     /// It is answered.
@@ -34,9 +31,10 @@ impl Talk {
                 return Ok(());
             }
         };
-        let Try::Nothing(mut edit) = self.attempt(edit, false).await else {
+        let Try::Nothing(mut edit) = self.attempt(edit).await else {
             return Ok(());
         };
+        edit.is_waiting = true;
         // It may stay for long: what was read with it does not.
         edit.args = edit.args.unshared();
         edit.keys.clear();
@@ -51,7 +49,7 @@ impl Talk {
         let ticket = shared.waiting.enter(self.conversation.database, &edit.keys);
         let mut watch = self.conversation.watch(&edit.keys).await;
         let outcome = loop {
-            edit = match self.attempt(edit, true).await {
+            edit = match self.attempt(edit).await {
                 Try::Done => break Ok(()),
                 Try::Nothing(edit) => edit,
             };
@@ -69,13 +67,13 @@ impl Talk {
                         break Ok(());
                     }
                     Order::Timeout => {
-                        self.nothing(patience);
+                        self.conversation.reply.null_array();
                         break Ok(());
                     }
                 },
                 end = Self::listen(&mut self.read, &mut self.buffer, self.conversation.shared.options.unanswered_bytes_max) => break Err(end),
                 () = until(deadline) => {
-                    self.nothing(patience);
+                    self.conversation.reply.null_array();
                     break Ok(());
                 }
             }
@@ -85,25 +83,15 @@ impl Talk {
         outcome
     }
 
-    fn nothing(&mut self, patience: Patience) {
-        if patience.is_array {
-            self.conversation.reply.null_array();
-        } else {
-            self.conversation.reply.null();
-        }
-    }
-
-    async fn attempt(&mut self, edit: Box<KeyCommand>, is_waiting: bool) -> Try {
+    async fn attempt(&mut self, edit: Box<KeyCommand>) -> Try {
         let outcome = match self.conversation.start(edit) {
             Ok(Ok(edit)) => Ok(edit),
             Ok(Err(stored)) => stored.await.map_err(Refusal::from).and_then(returned),
             Err(refusal) => Err(refusal),
         };
         match outcome {
-            Ok(mut edit) => {
-                let is_nothing =
-                    edit.reply.len() == 0 || (is_waiting && edit.reply.bytes().starts_with(WRONG_TYPE));
-                if is_nothing {
+            Ok(edit) => {
+                if edit.reply.len() == 0 {
                     return Try::Nothing(edit);
                 }
                 self.conversation.finish(edit);

@@ -6,6 +6,8 @@ use crate::template::{Asked, Template};
 
 mod bitmaps;
 mod generic;
+mod hashes;
+mod lists;
 mod numbers;
 mod sets;
 mod sorted_sets;
@@ -17,6 +19,8 @@ pub static ALL: &[&Group] = &[
     &strings::GROUP,
     &generic::GROUP,
     &bitmaps::GROUP,
+    &lists::GROUP,
+    &hashes::GROUP,
     &numbers::GROUP,
     &sorting::GROUP,
     &sets::GROUP,

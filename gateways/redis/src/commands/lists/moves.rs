@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::End;
-use crate::call::{Call, Class};
+use crate::call::{Call, Class, awaited};
 use crate::command::{Command, Flag, Keys, Patience, Run, Support};
 use crate::limits;
 use crate::refusal::Refusal;
@@ -76,7 +76,7 @@ fn last_to_first(call: &mut Call<'_, '_>) -> Result<bool, Refusal> {
 /// Moves an element from the list of the first key to that of the second, and answers it. Tells whether there is one.
 fn move_one(call: &mut Call<'_, '_>, from: End, to: End) -> Result<bool, Refusal> {
     let (source, target) = (call.args.key(1)?, call.args.key(2)?);
-    let list = call.cells.cell(&source)?.list()?;
+    let list = awaited(call.is_waiting, call.cells.cell(&source)?.list())?;
     let Some(element) = list.and_then(|list| from.peek(list)) else {
         return Ok(false);
     };

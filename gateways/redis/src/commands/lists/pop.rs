@@ -1,7 +1,7 @@
 //! Taking from an end: LPOP, RPOP, and those that wait: BLPOP, BRPOP.
 
 use super::End;
-use crate::call::{Call, Class};
+use crate::call::{Call, Class, awaited};
 use crate::command::{Command, Flag, Keys, Patience, Run, Support};
 use crate::refusal::Refusal;
 
@@ -95,7 +95,7 @@ fn pop_first(call: &mut Call<'_, '_>, end: End) -> Result<(), Refusal> {
     for index in 1..call.args.len().saturating_sub(1) {
         let key = call.args.key(index)?;
         let cell = call.cells.cell(&key)?;
-        if cell.list()?.is_none() {
+        if awaited(call.is_waiting, cell.list())?.is_none() {
             continue;
         }
         let element = end.pop(cell.list_mut()?);

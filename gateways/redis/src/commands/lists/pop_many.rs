@@ -2,7 +2,7 @@
 
 use super::End;
 use crate::args::parse_integer;
-use crate::call::{Call, Class};
+use crate::call::{Call, Class, awaited};
 use crate::command::{Command, Flag, Keys, Patience, Run, Support};
 use crate::refusal::Refusal;
 
@@ -55,22 +55,22 @@ fn pop_many(call: &mut Call<'_, '_>, index: usize) -> Result<bool, Refusal> {
     let keys = positive(index, "ERR numkeys should be greater than 0")?;
     let end_index = keys.saturating_add(index + 1);
     let end = End::of(call.args, end_index)?;
-    let count = match call.args.from(end_index + 1) {
-        [] => 1,
-        [_, _] if call.args.is(end_index + 1, "count") => {
-            positive(end_index + 2, "ERR count should be greater than 0")?
+    let mut count = None;
+    for (pair, index) in (call.args.from(end_index + 1).chunks(2)).zip((end_index + 1..).step_by(2)) {
+        if count.is_some() || pair.len() < 2 || !call.args.is(index, "count") {
+            return Err(Refusal::SYNTAX);
         }
-        _ => return Err(Refusal::SYNTAX),
-    };
+        count = Some(positive(index + 1, "ERR count should be greater than 0")?);
+    }
     for index in index + 1..end_index {
         let key = call.args.key(index)?;
         let cell = call.cells.cell(&key)?;
-        if cell.list()?.is_none() {
+        if awaited(call.is_waiting, cell.list())?.is_none() {
             continue;
         }
         call.reply.array(2);
         call.reply.bulk(key.as_bytes());
-        end.answer_taken(call.reply, cell.list_mut()?, count);
+        end.answer_taken(call.reply, cell.list_mut()?, count.unwrap_or(1));
         call.effects.event(Class::List, end.popped(), &key);
         call.effects.remove_if_empty(cell, &key);
         return Ok(true);

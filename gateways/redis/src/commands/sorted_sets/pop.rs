@@ -4,7 +4,7 @@ use switchboard_hub::keys::{Cell, Key};
 
 use super::Scores;
 use crate::args::Args;
-use crate::call::{Call, Class, Effects};
+use crate::call::{Call, Class, Effects, awaited};
 use crate::command::{Command, Flag, Keys, Patience, Run, Support};
 use crate::refusal::Refusal;
 use crate::reply::{Protocol, Reply};
@@ -156,7 +156,7 @@ fn pop_of_first(call: &mut Call<'_, '_>, end: End) -> Result<(), Refusal> {
     for index in 1..call.args.len() - 1 {
         let key = call.args.key(index)?;
         let cell = call.cells.cell(&key)?;
-        if cell.sorted_set()?.is_some() {
+        if awaited(call.is_waiting, cell.sorted_set())?.is_some() {
             call.reply.array(3);
             call.reply.bulk(key.as_bytes());
             return take(cell, &key, end, 1, Scores::Beside, call.reply, call.effects);
@@ -204,7 +204,7 @@ fn pop_many(call: &mut Call<'_, '_>, number: usize) -> Result<bool, Refusal> {
     for index in keys {
         let key = call.args.key(index)?;
         let cell = call.cells.cell(&key)?;
-        let Some(len) = cell.sorted_set()?.map(|set| set.len()) else {
+        let Some(len) = awaited(call.is_waiting, cell.sorted_set())?.map(|set| set.len()) else {
             continue;
         };
         let taken = count.min(len);
