@@ -201,8 +201,9 @@ impl Talk {
         end
     }
 
-    /// What takes time.
+    /// What takes time. Others see meanwhile what it is.
     async fn slowly(&mut self, step: Step) -> Result<(), End> {
+        self.conversation.note();
         match step {
             Step::Done => {}
             Step::Close => return Err(End::Quit),

@@ -281,6 +281,7 @@ impl Edit for Execution {
                 cells,
                 reply: &mut self.reply,
                 effects: &mut self.effects,
+                is_waiting: false,
             });
             if let Err(refusal) = outcome {
                 self.reply.truncate(begin);

@@ -80,6 +80,7 @@ impl Commands<'_, '_> {
                 cells: self.cells,
                 reply: &mut self.reply,
                 effects: self.effects,
+                is_waiting: false,
             })
             .map_err(|refusal| self.undeclared(command, &args).unwrap_or(refusal)),
         }
