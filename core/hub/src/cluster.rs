@@ -34,7 +34,8 @@ mod line;
 mod others;
 mod outgoing;
 
-use letter::{CallId, Content, HubId, Letter, News, Presence, Said};
+pub(crate) use letter::HubId;
+use letter::{CallId, Content, Letter, News, Presence, Said};
 use line::{Heard, Line, Side};
 use others::Others;
 
@@ -305,6 +306,9 @@ impl Heart {
         })
     }
 }
+
+/// That an operation was served until a moment ago.
+const GONE: &str = "whoever served the operation is gone";
 
 fn lost(what: &'static str) -> Fault {
     Fault::retry(LOST_RETRY_WAIT, what)

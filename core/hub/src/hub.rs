@@ -190,7 +190,7 @@ impl Hub {
                 safe,
                 result_type: None,
             },
-            elsewhere: false,
+            elsewhere: None,
         };
         let name = ByteString::from_static(operation);
         // Only the hub itself serves what is its own, so there is room.

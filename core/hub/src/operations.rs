@@ -91,7 +91,7 @@ fn enter(
     let offer = Offer {
         responder: Arc::new(own),
         declaration: Declaration { safe, result_type },
-        elsewhere: false,
+        elsewhere: None,
     };
     let entered = hub
         .responders

@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::call::Responder;
+use crate::cluster::HubId;
 use crate::declaration::Declaration;
 use crate::media_type::MediaType;
 use crate::meters::{DoorId, Meter, Meters};
@@ -95,8 +96,8 @@ impl Drop for Place {
 pub(crate) struct Offer {
     pub(crate) responder: Arc<dyn Responder>,
     pub(crate) declaration: Declaration,
-    /// Whether it answers at another hub.
-    pub(crate) elsewhere: bool,
+    /// The hub at which it answers, if that is another one.
+    pub(crate) elsewhere: Option<HubId>,
 }
 
 /// The responder that gets a call.
@@ -107,6 +108,8 @@ pub(crate) struct Chosen {
     pub(crate) safe: bool,
     /// What this responder says its results are.
     pub(crate) result_type: Option<MediaType>,
+    /// The hub at which it answers, if that is another one.
+    pub(crate) elsewhere: Option<HubId>,
 }
 
 impl fmt::Debug for Station {
@@ -167,7 +170,7 @@ impl Responders {
         offer: Offer,
         max: usize,
     ) -> Result<(), Crowded> {
-        let elsewhere = offer.elsewhere;
+        let elsewhere = offer.elsewhere.is_some();
         self.enter(operation, session, offer, max)?;
         if !elsewhere {
             self.version.send_modify(|version| *version += 1);
@@ -248,7 +251,7 @@ impl Responders {
             present.declare();
         }
         drop(shard);
-        if !station.offer.elsewhere {
+        if station.offer.elsewhere.is_none() {
             self.version.send_modify(|version| *version += 1);
         }
         drop(station);
@@ -260,6 +263,15 @@ impl Responders {
         let shard = self.operations.of(operation).read();
         let present = shard.get(operation)?;
         Some(present.chosen(present.least_loaded()?))
+    }
+
+    /// The responder that gets a call after those hubs have said that they do not serve it any more.
+    pub(crate) fn choose_besides(&self, operation: &str, hubs: &[HubId]) -> Option<Chosen> {
+        let shard = self.operations.of(operation).read();
+        let present = shard.get(operation)?;
+        let is_left = |station: &&Station| !station.offer.elsewhere.is_some_and(|hub| hubs.contains(&hub));
+        let burden = |station: &&Station| (station.burden(), station.offer.responder.load());
+        Some(present.chosen(present.stations.iter().filter(is_left).min_by_key(burden)?))
     }
 
     /// The responder at this hub that gets the next call of a party of another hub.
@@ -300,12 +312,14 @@ impl Operation {
             place: Place::take(&station.gauge),
             safe: self.declaration.safe,
             result_type: station.offer.declaration.result_type.clone(),
+            elsewhere: station.offer.elsewhere,
         }
     }
 
     /// Those that answer at this hub, and are not its own.
     fn here(&self) -> impl Iterator<Item = &Station> {
-        let is_here = |station: &&Station| !station.offer.elsewhere && station.session != SessionId::HUB;
+        let is_here =
+            |station: &&Station| station.offer.elsewhere.is_none() && station.session != SessionId::HUB;
         self.stations.iter().filter(is_here)
     }
 
@@ -357,7 +371,7 @@ impl Station {
 
     /// The calls in flight; the way to another hub counts as one, so that of equals the one at hand is taken.
     fn burden(&self) -> usize {
-        self.in_flight() + usize::from(self.offer.elsewhere)
+        self.in_flight() + usize::from(self.offer.elsewhere.is_some())
     }
 }
 

@@ -13,7 +13,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::letter::{Opening, Said};
 use super::line::{Inflow, Line, WINDOW_BYTES, gather};
-use super::lost;
+use super::{GONE, lost};
 use crate::call::{Call, Caller};
 use crate::hub::HubInner;
 use crate::media_type::MediaType;
@@ -32,11 +32,12 @@ pub(crate) async fn answer(
         Ok(Some((body, inflow))) => begin(&hub, opening, body).map(|answer| (answer, inflow)),
         // Given up before it began.
         Ok(None) => return,
-        Err(fault) => Err(fault),
+        Err(fault) => Err(WhyNot::Fault(fault)),
     };
     match outcome {
         Ok((answer, inflow)) => go_on(line, answer, inflow).await,
-        Err(fault) => drop(line.speaker.say(Said::Fault(fault))),
+        Err(WhyNot::NotServed) => drop(line.speaker.say(Said::NotServed)),
+        Err(WhyNot::Fault(fault)) => drop(line.speaker.say(Said::Fault(fault))),
     }
 }
 
@@ -68,16 +69,32 @@ async fn body(
     }
 }
 
-/// Hands the call to whoever serves it here.
-fn begin(hub: &std::sync::Weak<HubInner>, opening: Opening, body: Body) -> Result<ReplyFuture, Fault> {
-    let hub = hub.upgrade().ok_or_else(|| lost("the hub is going down"))?;
+/// Why a call does not begin.
+enum WhyNot {
+    NotServed,
+    Fault(Fault),
+}
+
+impl From<Fault> for WhyNot {
+    fn from(fault: Fault) -> Self {
+        Self::Fault(fault)
+    }
+}
+
+/// Hands the call to whoever serves it here, or says why not.
+fn begin(hub: &std::sync::Weak<HubInner>, opening: Opening, body: Body) -> Result<ReplyFuture, WhyNot> {
+    let not_served = |why| match opening.again {
+        true => WhyNot::NotServed,
+        false => WhyNot::Fault(lost(why)),
+    };
+    let hub = hub.upgrade().ok_or_else(|| not_served("the hub is going down"))?;
     let Some(Chosen { responder, place, .. }) = hub.responders.choose_here(&opening.op) else {
-        return Err(lost("whoever served the operation is gone"));
+        return Err(not_served(GONE));
     };
     let info = SessionInfo {
         door: opening.door.into(),
         address: opening.address,
-        account: Account::parse(&opening.account)?,
+        account: Account::parse(&opening.account).map_err(Fault::from)?,
         client: None,
     };
     let (mut reply, answer) = Replier::pair(WINDOW_BYTES);

@@ -83,6 +83,9 @@ pub(crate) struct Opening {
     pub(crate) content_type: Option<String>,
     /// Whether the body is a stream for who answers, too.
     pub(crate) stream: bool,
+    /// Whether the caller can turn to somebody else if it hears [`Said::NotServed`].
+    #[serde(default)]
+    pub(crate) again: bool,
 }
 
 /// A call between two hubs: the hub that makes it, and its number there.
@@ -135,6 +138,8 @@ pub(crate) enum Said {
     Credit(u32),
     /// The caller has given the call up.
     Cancel,
+    /// Nobody serves it here any more: the call has not begun.
+    NotServed,
 }
 
 /// A letter that cannot be read.
@@ -156,6 +161,7 @@ const ERROR: u8 = 10;
 const RETRY: u8 = 11;
 const CREDIT: u8 = 12;
 const CANCEL: u8 = 13;
+const NOT_SERVED: u8 = 14;
 
 /// What a letter takes beside its content, at most: for bounds on payloads.
 pub(crate) const LETTER_OVERHEAD_BYTES: usize = 64;
@@ -208,6 +214,7 @@ impl Content {
             Said::Fault(Fault::Retry { .. }) => RETRY,
             Said::Credit(_) => CREDIT,
             Said::Cancel => CANCEL,
+            Said::NotServed => NOT_SERVED,
         }
     }
 }
@@ -236,7 +243,7 @@ impl Said {
                 letter.put_slice(message.as_bytes());
             }
             Self::Credit(bytes) => letter.put_u32_le(*bytes),
-            Self::Stream { .. } | Self::End | Self::Cancel => {}
+            Self::Stream { .. } | Self::End | Self::Cancel | Self::NotServed => {}
         }
     }
 
@@ -269,6 +276,7 @@ impl Said {
             )),
             CREDIT => Self::Credit(rest.try_get_u32_le().ok()?),
             CANCEL => Self::Cancel,
+            NOT_SERVED => Self::NotServed,
             _ => return None,
         })
     }

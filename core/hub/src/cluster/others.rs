@@ -184,7 +184,7 @@ impl Cluster {
     }
 
     /// A hub says what it serves.
-    pub(super) fn served(self: &Arc<Self>, hub: &HubInner, from: HubId, page: ServedPage) {
+    pub(super) fn served(self: &Arc<Self>, hub: &Arc<HubInner>, from: HubId, page: ServedPage) {
         let mut others = self.others.lock();
         let Some(other) = others.0.get_mut(&from) else {
             return;
@@ -254,7 +254,7 @@ impl Other {
     }
 
     /// Makes what it serves here what it serves there.
-    fn enter(&mut self, cluster: &Arc<Cluster>, hub: &HubInner, id: HubId, learned: Learning) {
+    fn enter(&mut self, cluster: &Arc<Cluster>, hub: &Arc<HubInner>, id: HubId, learned: Learning) {
         for (operation, declaration) in &learned.serves {
             if self.serves.get(operation) == Some(declaration) {
                 continue;
@@ -262,10 +262,11 @@ impl Other {
             let offer = Offer {
                 responder: Arc::new(ElsewhereResponder {
                     cluster: Arc::downgrade(cluster),
+                    here: Arc::downgrade(hub),
                     hub: id,
                 }),
                 declaration: declaration.clone(),
-                elsewhere: true,
+                elsewhere: Some(id),
             };
             let max = hub.config.responders_per_operation_max;
             if hub

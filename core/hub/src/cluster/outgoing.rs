@@ -12,8 +12,9 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::letter::{CallId, HubId, Opening, Said};
 use super::line::{Inflow, Line, Side, Speaker, WINDOW_BYTES, gather};
-use super::{Cluster, lost};
+use super::{Cluster, GONE, lost};
 use crate::call::{Call, Responder};
+use crate::hub::HubInner;
 
 /// How much longer than its deadline is waited for what the other hub says of a call: it watches over it too.
 const DEADLINE_GRACE: Duration = Duration::from_secs(1);
@@ -25,6 +26,8 @@ const OPENING_BYTES_MAX: usize = 32 * 1024;
 #[derive(Debug)]
 pub(crate) struct ElsewhereResponder {
     pub(crate) cluster: Weak<Cluster>,
+    /// This hub.
+    pub(crate) here: Weak<HubInner>,
     pub(crate) hub: HubId,
 }
 
@@ -33,14 +36,62 @@ impl Responder for ElsewhereResponder {
         let (Some(cluster), Ok(runtime)) = (self.cluster.upgrade(), Handle::try_current()) else {
             return reply.fault(lost("the hub is going down"));
         };
-        let id = CallId {
-            caller: cluster.id,
-            number: cluster.next_call(),
-        };
-        let lost = cluster.others.lock().lost_token(self.hub);
-        let line = Line::new(&cluster, self.hub, id, Side::Caller, lost);
-        runtime.spawn(make(line, call, reply));
+        let line = line(&cluster, self.hub);
+        runtime.spawn(find_and_make(line, Weak::clone(&self.here), call, reply));
     }
+}
+
+fn line(cluster: &Arc<Cluster>, hub: HubId) -> Line {
+    let id = CallId {
+        caller: cluster.id,
+        number: cluster.next_call(),
+    };
+    let lost = cluster.others.lock().lost_token(hub);
+    Line::new(cluster, hub, id, Side::Caller, lost)
+}
+
+/// Makes a call at one hub after the other, until one has begun it: what is known here of others may be of a moment
+/// ago.
+async fn find_and_make(mut line: Line, here: Weak<HubInner>, mut call: Call, mut reply: Replier) {
+    let mut tried = Vec::new();
+    loop {
+        let cluster = Arc::clone(&line.speaker.cluster);
+        tried.push(line.speaker.to);
+        let again = again(&call);
+        let Some(unanswered) = make(line, call, reply, again.is_some()).await else {
+            return;
+        };
+        let chosen = again.and_then(|call| {
+            let chosen = here
+                .upgrade()?
+                .responders
+                .choose_besides(&call.operation, &tried)?;
+            Some((call, chosen))
+        });
+        let Some((next, chosen)) = chosen else {
+            return unanswered.fault(lost(GONE));
+        };
+        // The call keeps the place that it was given first.
+        drop(chosen.place);
+        match chosen.elsewhere {
+            Some(hub) => (line, call, reply) = (self::line(&cluster, hub), next, unanswered),
+            None => return chosen.responder.respond(next, unanswered),
+        }
+    }
+}
+
+/// The same call, if it can be made once more.
+fn again(call: &Call) -> Option<Call> {
+    let Body::Single(payload) = &call.body else {
+        return None;
+    };
+    Some(Call {
+        operation: call.operation.clone(),
+        body: Body::Single(payload.clone()),
+        content_type: call.content_type.clone(),
+        caller: call.caller.clone(),
+        deadline: call.deadline,
+    })
 }
 
 /// Where the answer goes.
@@ -52,13 +103,17 @@ enum Answer {
     Streaming(Inflow),
 }
 
-async fn make(mut line: Line, call: Call, reply: Replier) {
+/// Makes a call at one hub. The reply comes back if nobody serves it there any more.
+async fn make(mut line: Line, call: Call, reply: Replier, again: bool) -> Option<Replier> {
     let given_up = reply.cancellation();
     let deadline = call.deadline;
     let credit = Arc::new(Semaphore::new(WINDOW_BYTES));
-    let _sending = match open(&line.speaker, call, &credit) {
+    let _sending = match open(&line.speaker, call, again, &credit) {
         Ok(sending) => sending,
-        Err(fault) => return reply.fault(fault),
+        Err(fault) => {
+            reply.fault(fault);
+            return None;
+        }
     };
     let mut answer = Answer::Due(reply);
     loop {
@@ -66,7 +121,7 @@ async fn make(mut line: Line, call: Call, reply: Replier) {
             biased;
             () = given_up.cancelled() => {
                 let _ = line.speaker.say(Said::Cancel);
-                return;
+                return None;
             }
             heard = line.hear() => heard,
             () = passed(deadline) => Err(Fault::retry(Duration::ZERO, "the deadline of the call has passed")),
@@ -81,10 +136,12 @@ async fn make(mut line: Line, call: Call, reply: Replier) {
         };
         match step {
             Step::On(next) => answer = next,
-            Step::Ended(None) => return,
+            Step::NotServed(reply) => return Some(reply),
+            Step::Ended(None) => return None,
             Step::Ended(Some((answer, fault))) => {
                 let _ = line.speaker.say(Said::Cancel);
-                return answer.fail(fault);
+                answer.fail(fault);
+                return None;
             }
         }
     }
@@ -101,6 +158,7 @@ async fn passed(deadline: Option<Instant>) {
 fn open(
     speaker: &Arc<Speaker>,
     call: Call,
+    again: bool,
     credit: &Arc<Semaphore>,
 ) -> Result<Option<AbortOnDropHandle<()>>, Fault> {
     let (payload, rest, stream) = in_letter(speaker, call.body);
@@ -115,6 +173,7 @@ fn open(
         }),
         content_type: call.content_type.map(|known| known.to_string()),
         stream,
+        again,
     };
     speaker.say(Said::Open(opening, payload))?;
     let sending = |parts| tokio::spawn(Arc::clone(speaker).say_parts(parts, Arc::clone(credit)));
@@ -134,6 +193,7 @@ fn in_letter(speaker: &Speaker, body: Body) -> (Option<Bytes>, Option<PartReceiv
 
 enum Step {
     On(Answer),
+    NotServed(Replier),
     /// With what is still to be told the caller.
     Ended(Option<(Answer, Fault)>),
 }
@@ -149,6 +209,7 @@ impl Answer {
                 reply.fault(fault);
                 Step::Ended(None)
             }
+            (Self::Due(reply), Said::NotServed) => Step::NotServed(reply),
             (Self::Due(reply), Said::Stream { whole: true }) => {
                 Step::On(Self::Gathering(reply, BytesMut::new()))
             }

@@ -530,3 +530,55 @@ async fn a_hub_that_goes_down_takes_no_more_calls_and_ends_those_it_has() {
     assert!(next.await.unwrap_err().is_retry());
     assert_eq!(answer.await.unwrap().collect(10).await.unwrap(), "done");
 }
+
+/// Takes an operation away, which the other hubs do not hear for now.
+fn unserve_unheard(bus: &BusOnly, session: &Session, operation: &str) {
+    bus.cut.lock().push(PRESENCES.to_string());
+    session.unserve(operation);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hub_that_does_not_serve_it_any_more_costs_nothing_while_others_do() {
+    let (bus, [one, other, third]) = hubs(LETTER_BYTES).await;
+    let (gone, stays, caller) = (session(&one), session(&other), session(&third));
+    serve(&gone, "who", |_, reply| async move { reply.result("gone") });
+    serve(&stays, "who", |call, reply| async move {
+        let Body::Single(payload) = call.body else {
+            panic!("a payload stays one");
+        };
+        reply.result(payload);
+    });
+    until_served(&caller, "who", 2).await;
+    unserve_unheard(&bus, &gone, "who");
+    // The second one does not fit into a letter.
+    for payload in [Bytes::from("stays"), Bytes::from(vec![7; 2_000_000])] {
+        for _ in 0..4 {
+            let answer = call(&caller, "who", Body::Single(payload.clone())).await.unwrap();
+            assert!(answer.collect(3_000_000).await.unwrap() == payload);
+        }
+    }
+    // One that is called from its own hub is found there.
+    serve(&caller, "who", |_, reply| async move { reply.result("here") });
+    stays.unserve("who");
+    for _ in 0..4 {
+        let answer = call(&caller, "who", Body::Single(Bytes::new())).await.unwrap();
+        assert_eq!(answer.collect(10).await.unwrap(), "here");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_nobody_serves_any_more_is_to_be_tried_again() {
+    let (bus, [one, other, third]) = hubs(LETTER_BYTES).await;
+    let (here, there, caller) = (session(&one), session(&other), session(&third));
+    for server in [&here, &there] {
+        serve(server, "echo", echo);
+    }
+    until_served(&caller, "echo", 2).await;
+    unserve_unheard(&bus, &here, "echo");
+    unserve_unheard(&bus, &there, "echo");
+    let (_sender, stream) = parts(1000);
+    for body in [Body::Single(Bytes::new()), Body::Stream(stream)] {
+        let answer = tokio::time::timeout(Duration::from_secs(1), call(&caller, "echo", body));
+        assert_eq!(answer.await.unwrap().unwrap_err(), lost(GONE));
+    }
+}

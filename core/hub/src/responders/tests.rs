@@ -22,7 +22,7 @@ fn offer(responder: Arc<dyn Responder>) -> Offer {
     Offer {
         responder,
         declaration: Declaration::default(),
-        elsewhere: false,
+        elsewhere: None,
     }
 }
 

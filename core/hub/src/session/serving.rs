@@ -40,7 +40,7 @@ impl Session {
         let offer = Offer {
             responder,
             declaration,
-            elsewhere: false,
+            elsewhere: None,
         };
         self.offer(operation, offer).map_err(|fault| self.told(fault))
     }

@@ -13,6 +13,7 @@ fn said() -> impl Strategy<Value = Said> {
             deadline_ms: deadline.map(u64::from),
             content_type: stream.then(|| "text/plain".to_owned()),
             stream,
+            again: !stream,
         });
     prop_oneof![
         (opening, prop::option::of(bytes())).prop_map(|(opening, payload)| Said::Open(opening, payload)),
@@ -26,6 +27,7 @@ fn said() -> impl Strategy<Value = Said> {
         }),
         any::<u32>().prop_map(Said::Credit),
         Just(Said::Cancel),
+        Just(Said::NotServed),
     ]
 }
 
