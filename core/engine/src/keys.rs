@@ -7,8 +7,9 @@
 //! youngest. **Expiry**: absolute, by the engine's [`Clock`](crate::Clock); what has expired is not there for any
 //! reader, condition or scan, from its millisecond on; watchers hear of it soon after.
 //!
-//! **Bounds**: [`KEY_BYTES_MAX`](crate::names::KEY_BYTES_MAX), [`VALUE_BYTES_MAX`](crate::names::VALUE_BYTES_MAX) (an
-//! engine may have to be stricter: too large says so), [`BATCH_WRITES_MAX`], [`SCAN_ENTRIES_MAX`], [`SCAN_BYTES_MAX`].
+//! **Bounds**: [`KEY_BYTES_MAX`](crate::names::KEY_BYTES_MAX), [`VALUE_BYTES_MAX`](crate::names::VALUE_BYTES_MAX) and
+//! [`STRUCTURE_BYTES_MAX`](crate::names::STRUCTURE_BYTES_MAX) (an engine may have to be stricter: too large says so),
+//! [`BATCH_WRITES_MAX`], [`SCAN_ENTRIES_MAX`], [`SCAN_BYTES_MAX`].
 
 use std::fmt;
 

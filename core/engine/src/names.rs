@@ -18,6 +18,10 @@ pub const KEY_BYTES_MAX: usize = 64 * 1024 - 256;
 /// Most bytes in a value: 64 MiB, what one message of a NATS server can be made to hold. Larger things are blobs.
 pub const VALUE_BYTES_MAX: usize = 64 * 1024 * 1024;
 
+/// Most bytes in the encoding of a structure, where an engine holds structures in memory: 1 GiB, which is what the
+/// hub's doors let one grow to.
+pub const STRUCTURE_BYTES_MAX: usize = 1024 * 1024 * 1024;
+
 /// Most bytes in the name of a blob.
 pub const BLOB_NAME_BYTES_MAX: usize = 4095;
 
@@ -145,6 +149,19 @@ pub fn check_value(bytes: usize) -> Result<(), EngineError> {
     )))
 }
 
+/// Checks the size of the encoding of a structure.
+///
+/// # Errors
+/// [`EngineError::TooLarge`] over [`STRUCTURE_BYTES_MAX`].
+pub fn check_structure(bytes: usize) -> Result<(), EngineError> {
+    if bytes <= STRUCTURE_BYTES_MAX {
+        return Ok(());
+    }
+    Err(EngineError::TooLarge(format!(
+        "the structure has {bytes} bytes: at most {STRUCTURE_BYTES_MAX} are possible"
+    )))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -175,5 +192,7 @@ mod tests {
     fn values_are_bounded() {
         assert_eq!(check_value(VALUE_BYTES_MAX), Ok(()));
         assert!(check_value(VALUE_BYTES_MAX + 1).is_err());
+        assert_eq!(check_structure(STRUCTURE_BYTES_MAX), Ok(()));
+        assert!(check_structure(STRUCTURE_BYTES_MAX + 1).is_err());
     }
 }

@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use futures_util::StreamExt;
 use switchboard_engine::keys::{Change, Expiry, Scan, Write};
+use switchboard_engine::names::VALUE_BYTES_MAX;
 use switchboard_engine::queues::{Counts, JobState, Push};
 use switchboard_engine::structures::Structure;
 use switchboard_engine::transfer::{RETURN_WAIT, Totals, TransferError, export, import, verify};
@@ -145,6 +146,42 @@ async fn structures_arrive_as_they_are() {
         let entry = to.keys().get(&bucket, key.as_ref()).await.unwrap().unwrap();
         assert_eq!(Structure::decode(entry.kind, &entry.value), Ok(structure));
     }
+}
+
+/// More than a value may have, as few fields.
+fn huge() -> Structure {
+    let mut structure = Structure::new(Kind::Hash).expect("a kind of structures");
+    if let Structure::Hash(hash) = &mut structure {
+        for number in 0..5_u8 {
+            hash.insert(&[number], &vec![number; 16 * 1024 * 1024]);
+        }
+    }
+    structure
+}
+
+#[tokio::test]
+async fn a_structure_that_is_larger_than_any_value_arrives() {
+    let from = engine();
+    let (bucket, key) = (Bucket::default(), Key::new("huge").unwrap());
+    let encoded = huge().encode();
+    assert!(encoded.len() > VALUE_BYTES_MAX);
+    let change = Change::PutStructure {
+        kind: Kind::Hash,
+        encoded: encoded.into(),
+    };
+    let write = Write::change(change).expiring(Expiry::At(in_an_hour()));
+    from.keys().write(&bucket, key.clone(), write).await.unwrap();
+    let after = Key::new("later").unwrap();
+    from.keys().write(&bucket, after, Write::put("x")).await.unwrap();
+    let (bytes, totals) = exported(&from).await;
+    assert_eq!(totals.keys, 2);
+    assert_eq!(verify(&bytes[..], &mut |_| {}).await.unwrap(), totals);
+    let (to, there) = imported(&bytes).await.unwrap();
+    assert_eq!(there, totals);
+    assert!(keys(&to, &bucket).await == keys(&from, &bucket).await);
+    // Without its end, it is told.
+    let cut = verify(&bytes[..bytes.len() / 2], &mut |_| {}).await;
+    assert!(matches!(cut, Err(TransferError::Damaged { .. })), "{cut:?}");
 }
 
 /// Lets the first job that is ready fail.

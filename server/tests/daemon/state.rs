@@ -2,6 +2,8 @@
 
 use std::{fs, path::Path};
 
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
 use super::support::*;
 
 const ADDRESS: [&str; 2] = ["--listen", "tcp://127.0.0.1:0"];
@@ -128,6 +130,46 @@ async fn a_state_is_exported_and_imported() {
     daemon.run(&["get", "topic:home/lamp"]).await.is(0, "on");
     let entry = daemon.run(&["get", "--json", "--bucket", "b", "session"]).await;
     assert!(entry.text().contains("expires_unix_ms"), "{}", entry.text());
+}
+
+/// What a daemon answers at its Redis door to these commands, one a line.
+async fn answers(daemon: &Daemon, commands: &str) -> String {
+    let redis = daemon.doors.iter().find_map(|door| door.strip_prefix("redis://"));
+    let stream = tokio::net::TcpStream::connect(redis.expect("a Redis door"));
+    let mut stream = within("a connection", stream).await.expect("connected");
+    let mut answers = String::new();
+    within("the answers", async {
+        let commands = format!("{commands}QUIT\r\n");
+        stream.write_all(commands.as_bytes()).await.expect("written");
+        stream.read_to_string(&mut answers).await.expect("read");
+    })
+    .await;
+    answers
+}
+
+#[tokio::test]
+async fn structures_are_exported_and_imported() {
+    const MAKE: &str = "HSET hash a 1 b 2\r\nEXPIREAT hash 9999999999\r\nRPUSH list x y x\r\nSADD set m\r\n\
+                        ZADD scores 1.5 m 2 n\r\nSET text hello\r\n";
+    const READ: &str = "HGET hash b\r\nEXPIRETIME hash\r\nLRANGE list 0 -1\r\nSMEMBERS set\r\n\
+                        ZRANGE scores 0 -1 WITHSCORES\r\nGET text\r\nDBSIZE\r\n";
+    const THERE: &str = "$1\r\n2\r\n:9999999999\r\n*3\r\n$1\r\nx\r\n$1\r\ny\r\n$1\r\nx\r\n*1\r\n$1\r\nm\r\n\
+                         *4\r\n$1\r\nm\r\n$3\r\n1.5\r\n$1\r\nn\r\n$1\r\n2\r\n$5\r\nhello\r\n:5\r\n+OK\r\n";
+    let doors = [&ADDRESS[..], &["--listen", "redis://127.0.0.1:0"]].concat();
+    let daemon = Daemon::start_in(folder(), &doors, &[]).await;
+    let made = answers(&daemon, MAKE).await;
+    assert_eq!(made, ":2\r\n:1\r\n:3\r\n:1\r\n:2\r\n+OK\r\n+OK\r\n");
+    assert_eq!(answers(&daemon, READ).await, THERE);
+    let (folder, _) = daemon.stop().await;
+    let exported = run_in(folder.path(), &["export", "state"]).await;
+    exported.is(0, "");
+    assert!(exported.stderr.contains("exported 5 keys"), "{}", exported.stderr);
+    run_in(folder.path(), &["import", "--data", "new", "state"])
+        .await
+        .is(0, "");
+    let arguments = [&doors[..], &["--data", "new"]].concat();
+    let daemon = Daemon::start_in(folder, &arguments, &[]).await;
+    assert_eq!(answers(&daemon, READ).await, THERE);
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use bytes::{Bytes, BytesMut};
 
 use super::{Change, Condition, Entry, Expiry, Write};
-use crate::names::check_value;
+use crate::names::{check_structure, check_value};
 use crate::structures::Structure;
 use crate::{EngineError, Kind, Result, Timestamp};
 
@@ -82,7 +82,7 @@ impl Change {
                 value
             }
             Self::PutStructure { kind, encoded } => {
-                check_value(encoded.len())?;
+                check_structure(encoded.len())?;
                 Structure::decode(kind, &encoded)?;
                 return Ok((!encoded.is_empty()).then_some((kind, encoded)));
             }

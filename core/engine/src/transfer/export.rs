@@ -6,7 +6,9 @@ use futures_util::StreamExt;
 use tokio::io::{AsyncWrite, BufWriter};
 
 use super::frames::FrameWriter;
-use super::records::{self, BLOB, BLOB_END, BUCKET, END, JOB, KEY, PART, QUEUE, STRUCTURE};
+use super::records::{
+    self, BLOB, BLOB_END, BUCKET, END, JOB, KEY, PART, QUEUE, STRUCTURE, STRUCTURE_PART, STRUCTURE_PART_BYTES,
+};
 use super::{Totals, TransferError, while_doing};
 use crate::blobs::LIST_MAX;
 use crate::keys::Scan;
@@ -21,7 +23,7 @@ const LIVE_STATES: [JobState; 3] = [JobState::Ready, JobState::Delayed, JobState
 
 /// Writes all that an engine holds. `progress` is told every now and then how far that is.
 ///
-/// Memory is bounded by a page of a scan, or by the largest value.
+/// Memory is bounded by a page of a scan, or by the largest value or structure.
 ///
 /// # Errors
 /// Those of the engine and of the stream. What was written until then is no export: its end is missing, and
@@ -89,8 +91,16 @@ impl<W: AsyncWrite + Unpin> Export<'_, W> {
             )))?;
             for (key, entry) in &page.entries {
                 let head = records::encode_key(key, entry.kind, entry.expires);
-                let what = if entry.kind == Kind::Plain { KEY } else { STRUCTURE };
-                self.frames.write(what, &[&head, &entry.value]).await?;
+                if entry.kind == Kind::Plain {
+                    self.frames.write(KEY, &[&head, &entry.value]).await?;
+                } else {
+                    let mut rest = entry.value.clone();
+                    while rest.len() > STRUCTURE_PART_BYTES {
+                        let part = rest.split_to(STRUCTURE_PART_BYTES);
+                        self.frames.write(STRUCTURE_PART, &[&part]).await?;
+                    }
+                    self.frames.write(STRUCTURE, &[&head, &rest]).await?;
+                }
                 self.totals.keys += 1;
             }
             self.tell();

@@ -2,16 +2,17 @@
 
 use std::time::{Duration, SystemTime};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use bytestring::ByteString;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use tokio::io::{AsyncRead, BufReader};
 
 use super::frames::FrameReader;
-use super::records::{self, Record};
+use super::records::{self, Record, STRUCTURE};
 use super::{RETURN_WAIT, Totals, TransferError, while_doing};
 use crate::blobs::BlobWriter;
 use crate::keys::{BATCH_WRITES_MAX, Change, Expiry, Write};
+use crate::names::STRUCTURE_BYTES_MAX;
 use crate::queues::{DELAY_MAX, JobState, Peeked, Push};
 use crate::{Bucket, Engine, EngineError, Key, Kind, QueueName, Timestamp};
 
@@ -79,6 +80,8 @@ pub async fn import(
                 value,
                 expires,
             } => import.key(key, kind, value, expires).await?,
+            // They come as whole structures.
+            Record::StructurePart(_) => {}
             Record::Queue(queue) => import.queue = Some(queue),
             Record::Job(job) => import.job(*job).await?,
             Record::Blob {
@@ -134,6 +137,8 @@ struct Records<R> {
     frames: FrameReader<BufReader<R>>,
     totals: Totals,
     place: Place,
+    /// What the encoding of a structure begins with whose end is still to come.
+    begun: BytesMut,
 }
 
 /// What the next record may belong to.
@@ -141,6 +146,7 @@ struct Records<R> {
 enum Place {
     Begin,
     Bucket,
+    Structure,
     Queue,
     Blob,
 }
@@ -151,13 +157,36 @@ impl<R: AsyncRead + Unpin> Records<R> {
             frames: FrameReader::begin(BufReader::with_capacity(BUFFER_BYTES, from)).await?,
             totals: Totals::default(),
             place: Place::Begin,
+            begun: BytesMut::new(),
         })
     }
 
-    /// The next record; the last one is the end, which says that all was there.
+    /// The next record, structures being whole; the last one is the end, which says that all was there.
     async fn next(&mut self) -> Result<Record, TransferError> {
+        loop {
+            match self.next_part().await? {
+                Record::StructurePart(part) => self.begin_structure(&part)?,
+                record => return Ok(record),
+            }
+        }
+    }
+
+    /// Memory is taken only for what has come.
+    fn begin_structure(&mut self, part: &[u8]) -> Result<(), TransferError> {
+        if self.begun.len() + part.len() > STRUCTURE_BYTES_MAX {
+            return Err(self.frames.damaged("a structure is larger than any can be"));
+        }
+        self.begun.extend_from_slice(part);
+        Ok(())
+    }
+
+    async fn next_part(&mut self) -> Result<Record, TransferError> {
         let (kind, payload) = self.frames.next().await?;
-        let record = records::decode(kind, payload).ok_or_else(|| {
+        let begun = match kind {
+            STRUCTURE => std::mem::take(&mut self.begun),
+            _ => BytesMut::new(),
+        };
+        let record = records::decode(kind, payload, begun).ok_or_else(|| {
             self.frames
                 .damaged(format!("a record of the kind {kind} makes no sense"))
         })?;
@@ -165,6 +194,8 @@ impl<R: AsyncRead + Unpin> Records<R> {
             (Record::Bucket(_), Place::Begin | Place::Bucket | Place::Queue) => Place::Bucket,
             (Record::Queue(_), Place::Begin | Place::Bucket | Place::Queue) => Place::Queue,
             (Record::Blob { .. }, Place::Begin | Place::Bucket | Place::Queue) => Place::Blob,
+            (Record::StructurePart(_), Place::Bucket | Place::Structure) => Place::Structure,
+            (Record::Key { kind, .. }, Place::Structure) if *kind != Kind::Plain => Place::Bucket,
             (Record::Key { .. }, Place::Bucket)
             | (Record::Job(_), Place::Queue)
             | (Record::Part(_), Place::Blob) => self.place,

@@ -9,7 +9,8 @@
 //! | 5 blob | its bucket, its name, its type (empty if not said); the parts that follow are its content |
 //! | 6 part of a blob | bytes |
 //! | 7 end of a blob | SHA-256 of its content |
-//! | 9 structure | kind (u8: 1 hash, 2 list, 3 set, 4 sorted set), then as a key; the value is its encoding |
+//! | 9 structure | kind (u8: 1 hash, 2 list, 3 set, 4 sorted set), then as a key; the value is its encoding, or the end of it |
+//! | 10 part of a structure | bytes, at least one: the encoding of the structure that follows begins with them |
 //! | 8 end | how many keys, jobs and blobs (u64 each) |
 //!
 //! A text is its length (u32) and its UTF-8.
@@ -31,6 +32,10 @@ pub(super) const PART: u8 = 6;
 pub(super) const BLOB_END: u8 = 7;
 pub(super) const END: u8 = 8;
 pub(super) const STRUCTURE: u8 = 9;
+pub(super) const STRUCTURE_PART: u8 = 10;
+
+/// Most bytes of an encoding in one record that is written; what is read joins them.
+pub(super) const STRUCTURE_PART_BYTES: usize = 16 * 1024 * 1024;
 
 /// One record.
 #[derive(Debug, PartialEq, Eq)]
@@ -42,6 +47,7 @@ pub(super) enum Record {
         value: Bytes,
         expires: Option<Timestamp>,
     },
+    StructurePart(Bytes),
     Queue(QueueName),
     Job(Box<Peeked>),
     Blob {
@@ -54,8 +60,9 @@ pub(super) enum Record {
     End(Totals),
 }
 
-/// Reads a record. `None` if it is none, though its checksum holds: it was written wrongly.
-pub(super) fn decode(kind: u8, mut payload: Bytes) -> Option<Record> {
+/// Reads a record; `begun` is what the encoding of a structure begins with. `None` if it is none, though its checksum
+/// holds: it was written wrongly.
+pub(super) fn decode(kind: u8, mut payload: Bytes, mut begun: BytesMut) -> Option<Record> {
     let record = match kind {
         BUCKET => Record::Bucket(Bucket::new(text(&mut payload)?).ok()?),
         KEY | STRUCTURE => {
@@ -65,7 +72,11 @@ pub(super) fn decode(kind: u8, mut payload: Bytes) -> Option<Record> {
             };
             let expires = payload.try_get_u64_le().ok()?;
             let key = Key::new(bytes(&mut payload)?).ok()?;
-            let value = std::mem::take(&mut payload);
+            let mut value = std::mem::take(&mut payload);
+            if !begun.is_empty() {
+                begun.extend_from_slice(&value);
+                value = begun.freeze();
+            }
             if kind != Kind::Plain && Structure::decode(kind, &value).ok()?.is_empty() {
                 return None;
             }
@@ -76,6 +87,8 @@ pub(super) fn decode(kind: u8, mut payload: Bytes) -> Option<Record> {
                 expires: (expires > 0).then(|| Timestamp::from_millis(expires)),
             }
         }
+        STRUCTURE_PART if payload.is_empty() => return None,
+        STRUCTURE_PART => Record::StructurePart(std::mem::take(&mut payload)),
         QUEUE => Record::Queue(QueueName::new(text(&mut payload)?).ok()?),
         JOB => Record::Job(Box::new(decode_job(&mut payload)?)),
         BLOB => {
@@ -280,6 +293,11 @@ mod tests {
                     expires,
                 },
             ),
+            (
+                STRUCTURE_PART,
+                Bytes::from_static(list),
+                Record::StructurePart(Bytes::from_static(list)),
+            ),
             (JOB, encode_job(&a_job()), Record::Job(Box::new(a_job()))),
             (
                 BLOB,
@@ -293,11 +311,25 @@ mod tests {
             (END, encode_end(&totals), Record::End(totals)),
         ] {
             for cut in 0..payload.len() {
-                let cut = decode(kind, payload.slice(..cut));
-                assert!(cut.is_none() || matches!(cut, Some(Record::Key { .. } | Record::Job(_))));
+                let cut = decode(kind, payload.slice(..cut), BytesMut::new());
+                let may_be_shorter = matches!(
+                    cut,
+                    Some(Record::Key { .. } | Record::Job(_) | Record::StructurePart(_))
+                );
+                assert!(cut.is_none() || may_be_shorter);
             }
-            assert_eq!(decode(kind, payload), Some(record));
+            assert_eq!(decode(kind, payload, BytesMut::new()), Some(record));
         }
+    }
+
+    #[test]
+    fn a_structure_that_came_in_parts_is_joined() {
+        let payload = Bytes::from_static(b"\x02\0\0\0\0\0\0\0\0\x01\0\0\0k\x01a");
+        assert_eq!(decode(STRUCTURE, payload.clone(), BytesMut::new()), None);
+        let Some(Record::Key { value, .. }) = decode(STRUCTURE, payload, BytesMut::from(&b"\x02"[..])) else {
+            panic!("it is whole");
+        };
+        assert_eq!(value, &b"\x02\x01a"[..]);
     }
 
     #[test]
@@ -308,6 +340,7 @@ mod tests {
             (BUCKET, b"\x01\0\0\0/"),
             (BUCKET, b"\x01\0\0\0aa"),
             (BLOB_END, b"short"),
+            (STRUCTURE_PART, b""),
             (JOB, b"\x09"),
             (KEY, b"\0\0\0\0\0\0\0\0\xff\xff\xff\xffx"),
             // A plain value, one of no kind, an empty list, one that is none.
@@ -316,7 +349,8 @@ mod tests {
             (STRUCTURE, b"\x02\0\0\0\0\0\0\0\0\x01\0\0\0k"),
             (STRUCTURE, b"\x02\0\0\0\0\0\0\0\0\x01\0\0\0k\x02\x02a"),
         ] {
-            assert_eq!(decode(kind, Bytes::from_static(payload)), None, "{kind}");
+            let decoded = decode(kind, Bytes::from_static(payload), BytesMut::new());
+            assert_eq!(decoded, None, "{kind}");
         }
     }
 }

@@ -8,7 +8,7 @@ use switchboard_engine::keys::{
     BATCH_WRITES_MAX, BatchOutcome, Change, Condition, Edit, Entry, Expiry, Page, Revision, SCAN_BYTES_MAX,
     SCAN_ENTRIES_MAX, Scan, Watch, WatchEvent, WatchFrom, Write, Written,
 };
-use switchboard_engine::names::check_value;
+use switchboard_engine::names::{check_structure, check_value};
 use switchboard_engine::structures::Structure;
 use switchboard_engine::{Answer, Bucket, EngineError, Key, Keys, Kind, Result, Timestamp};
 
@@ -188,7 +188,7 @@ fn changed(change: Change, old: Option<Bytes>, flaw: Flaw) -> Result<Option<Byte
         Change::Touch => return Ok(old),
         Change::Put(value) => value,
         Change::PutStructure { kind, encoded } => {
-            check_value(encoded.len())?;
+            check_structure(encoded.len())?;
             if Structure::decode(kind, &encoded)?.is_empty() {
                 return Ok(None);
             }
