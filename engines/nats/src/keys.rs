@@ -2,7 +2,8 @@
 //!
 //! A write reads its key, decides, and publishes on the condition that the key has not changed; if it has, it begins
 //! again. A delete is a message without a value in place of the last one. It is soon taken away, so that only what is
-//! there is counted and scanned; another one for watchers, written in the same step, is kept for [`DELETED_KEPT`].
+//! there is counted and scanned; another one for watchers, written before the delete is answered, is kept for
+//! [`DELETED_KEPT`].
 
 mod batch;
 mod change;
@@ -48,6 +49,9 @@ const CONFLICT_PAUSE_MAX: Duration = Duration::from_millis(50);
 /// so many locks with it.
 const LOCKS: usize = 256;
 
+/// How long the answer of a delete waits for its message to watchers; then that is left to the janitor.
+const TELLING_TIME_MAX: Duration = Duration::from_secs(1);
+
 /// Buckets that are looked into at a time, to see whether they hold something.
 const LOOKED_INTO_MAX: usize = 16;
 
@@ -71,6 +75,15 @@ pub(crate) struct Shared {
 pub(crate) struct Current {
     pub(crate) sequence: u64,
     pub(crate) entry: Option<Entry>,
+}
+
+/// A key that has gone, and the message that says so.
+struct Absent<'a> {
+    key: &'a Key,
+    sequence: u64,
+    expired: bool,
+    /// Whether the message before it tells watchers.
+    is_told: bool,
 }
 
 /// The value that a change brings.
@@ -308,31 +321,49 @@ impl Shared {
             family,
             bucket,
         };
-        if family == Family::Values {
-            messages.push(writer.deleted(key, expired));
-        }
         messages.push(writer.absent(key, Some(sequence), expired));
         match self.link.commit(Stream::Keys, &messages).await? {
             Committed::Conflict => Ok(false),
             Committed::Stored(sequence) => {
-                self.bury(family, bucket, key, sequence, true).await;
+                let absent = Absent {
+                    key,
+                    sequence,
+                    expired,
+                    is_told: false,
+                };
+                self.bury(family, bucket, absent).await;
                 Ok(true)
             }
         }
     }
 
-    /// Clears away the message that a key is absent, and leaves another for watchers, if there is none. If this hub is
-    /// gone before, the server clears it away later, and until then it tells watchers itself.
-    async fn bury(&self, family: Family, bucket: &Bucket, key: &Key, sequence: u64, is_told: bool) {
+    /// Clears away the message that a key is absent, once watchers are told. If this hub is gone before, the server
+    /// clears it away later, and until then it tells watchers itself.
+    async fn bury(&self, family: Family, bucket: &Bucket, absent: Absent<'_>) {
         let names = &self.link.names;
         let writer = Writer {
             names,
             family,
             bucket,
         };
+        let Absent {
+            key,
+            sequence,
+            expired,
+            is_told,
+        } = absent;
+        let is_watched = family == Family::Values && !is_told;
+        let mut before = is_watched.then(|| writer.deleted_later(key, sequence, expired));
+        if let Some(message) = &before {
+            // Who writes after the delete was answered writes after this, too: so watchers hear of them in this order.
+            let telling = self.link.commit(Stream::Keys, std::slice::from_ref(message));
+            if let Ok(Ok(_)) = tokio::time::timeout(TELLING_TIME_MAX, telling).await {
+                before = None;
+            }
+        }
         let chore = Chore {
             stream: Stream::Keys,
-            before: (!is_told).then(|| writer.deleted_later(key, sequence, false)),
+            before,
             purge: (names.key(family, bucket, key.as_bytes()), sequence),
             after: None,
         };

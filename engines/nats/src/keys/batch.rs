@@ -3,20 +3,33 @@
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
+use futures_util::StreamExt;
 use switchboard_engine::keys::{BATCH_WRITES_MAX, BatchOutcome, Condition, Entry, Revision, Write};
 use switchboard_engine::{Bucket, EngineError, Key, Result, Timestamp};
 
 use super::change::{Decision, decide};
 use super::record::Writer;
-use super::{CONFLICTS_MAX, Current, Shared, contended};
+use super::{Absent, CONFLICTS_MAX, Current, Shared, contended};
 use crate::link::{BATCH_MESSAGES_MAX, Committed, Outgoing};
 use crate::names::{Family, Stream};
 
 /// Revisions that are still to come are counted from here while a batch is put together: no stream gets there.
 const TO_COME: u64 = 1 << 63;
 
+/// Keys that are cleared up after at a time.
+const BURIED_TOGETHER_MAX: usize = 32;
+
+/// How many messages may be added to a step that has a message for each of so many keys or writes. To one alone none: a
+/// step of several takes the servers many times as long.
+pub(super) fn room_beside(messages: usize) -> usize {
+    match messages {
+        1 => 0,
+        messages => BATCH_MESSAGES_MAX.saturating_sub(messages),
+    }
+}
+
 /// A key that goes.
-pub(super) struct Absent {
+pub(super) struct Going {
     pub(super) key: Key,
     /// Of the message that says so.
     pub(super) place: usize,
@@ -32,7 +45,7 @@ struct Plan<'a> {
     keys: HashMap<Key, (Current, bool)>,
     messages: Vec<Outgoing>,
     /// The keys that go.
-    absent: Vec<Absent>,
+    absent: Vec<Going>,
     /// How many messages may be added to one for each write.
     room: usize,
     outcomes: Vec<(Option<Entry>, Option<Entry>)>,
@@ -86,7 +99,7 @@ impl Plan<'_> {
             self.room -= 1;
             self.messages.push(self.writer.deleted(key, false));
         }
-        self.absent.push(Absent {
+        self.absent.push(Going {
             key: key.clone(),
             place: self.messages.len(),
             is_told,
@@ -176,12 +189,22 @@ impl Shared {
     }
 
     /// Clears up after so many messages that were stored in one step, up to that sequence.
-    pub(super) async fn bury_all(&self, bucket: &Bucket, absent: &[Absent], last: u64, messages: usize) {
+    pub(super) async fn bury_all(&self, bucket: &Bucket, absent: &[Going], last: u64, messages: usize) {
         let first = (last + 1).saturating_sub(messages as u64);
-        for Absent { key, place, is_told } in absent {
-            let sequence = first + *place as u64;
-            self.bury(Family::Values, bucket, key, sequence, *is_told).await;
+        let mut burying = Vec::with_capacity(absent.len());
+        for Going { key, place, is_told } in absent {
+            let absent = Absent {
+                key,
+                sequence: first + *place as u64,
+                expired: false,
+                is_told: *is_told,
+            };
+            burying.push(self.bury(Family::Values, bucket, absent));
         }
+        futures_util::stream::iter(burying)
+            .buffer_unordered(BURIED_TOGETHER_MAX)
+            .collect::<()>()
+            .await;
     }
 
     async fn plan<'a>(
@@ -205,7 +228,7 @@ impl Shared {
                 .collect(),
             messages: Vec::new(),
             absent: Vec::new(),
-            room: BATCH_MESSAGES_MAX.saturating_sub(writes.len()),
+            room: room_beside(writes.len()),
             outcomes: Vec::with_capacity(writes.len()),
         };
         for (index, (key, write)) in writes.iter().enumerate() {

@@ -3,10 +3,10 @@
 use switchboard_engine::keys::{Cell, Cells, Edit, Entry, Outcome, Reach, Revision};
 use switchboard_engine::{Bucket, EngineError, Key, Kind, Result, Timestamp};
 
-use super::batch::Absent;
+use super::batch::{Going, room_beside};
 use super::record::Writer;
 use super::{CONFLICTS_MAX, Current, Shared, contended};
-use crate::link::{BATCH_MESSAGES_MAX, Committed, Outgoing};
+use crate::link::{Committed, Outgoing};
 use crate::names::{Family, Stream};
 
 /// What an edit comes to.
@@ -15,7 +15,7 @@ struct Plan {
     /// What is changed, and after that what was only looked at and has to be as it was.
     messages: Vec<Outgoing>,
     /// The keys that go.
-    absent: Vec<Absent>,
+    absent: Vec<Going>,
 }
 
 impl Shared {
@@ -85,7 +85,7 @@ impl Shared {
         };
         let mut plan = Plan::default();
         // A message for each key, and as many more as fit.
-        let mut room = BATCH_MESSAGES_MAX.saturating_sub(keys.len());
+        let mut room = room_beside(keys.len());
         let mut looked_at = Vec::new();
         // The cells are in the order of the keys.
         for ((key, cell), current) in cells.into_cells().into_iter().zip(&current) {
@@ -100,7 +100,7 @@ impl Shared {
                         room -= 1;
                         plan.messages.push(writer.deleted(&key, false));
                     }
-                    plan.absent.push(Absent {
+                    plan.absent.push(Going {
                         key: key.clone(),
                         place: plan.messages.len(),
                         is_told,

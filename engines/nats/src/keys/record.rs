@@ -183,8 +183,7 @@ impl Writer<'_> {
     }
 
     /// The same for watchers, of the message that comes next in the same step. That one is cleared away before those
-    /// who lag behind have read it, so this one has to stand where it stood: whoever is told of a later write was told
-    /// of this.
+    /// who lag behind have read it.
     pub(crate) fn deleted(&self, key: &Key, expired: bool) -> Outgoing {
         let what = if expired { "x" } else { "d" };
         Outgoing {
@@ -195,7 +194,7 @@ impl Writer<'_> {
         }
     }
 
-    /// The same for watchers, once the message that said it first is cleared away; if that still is the last word.
+    /// The same, of a message that stands by itself; if that still is the last word.
     pub(crate) fn deleted_later(&self, key: &Key, first: u64, expired: bool) -> Outgoing {
         let what = if expired { "x" } else { "d" };
         Outgoing {

@@ -62,8 +62,11 @@ pub(super) async fn begin(
     };
     watcher.position = position;
     watcher.stage = stage;
-    if from == WatchFrom::Now {
-        watcher.told.up_to = position;
+    match from {
+        WatchFrom::Now => watcher.told.up_to = position,
+        // Of deletes that came shortly before he may not have been told: the messages may have been cleared away.
+        WatchFrom::After(revision) => watcher.told.add(revision.0),
+        WatchFrom::Everything => {}
     }
     let closed = watcher.shared.link.closed.clone();
     tokio::spawn(async move { closed.run_until_cancelled(watcher.run()).await });
@@ -106,8 +109,8 @@ impl From<EngineError> for Stop {
     }
 }
 
-/// Deletes that were told, each of which has two messages, side by side: of a key that is long gone only that for
-/// watchers is left. (Where a batch had no room for it, it comes later.)
+/// Deletes that were told, each of which has two messages, side by side or one soon after the other: of a key that is
+/// long gone only that for watchers is left.
 #[derive(Debug, Default)]
 struct Told {
     /// All up to that sequence, one way or another.

@@ -65,6 +65,27 @@ async fn who_lags_behind_is_told_of_a_delete_before_what_came_after_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn writes_after_a_delete_was_answered_are_told_after_it() {
+    let server = Server::start();
+    let engine = open(&server).await;
+    let first = batch(&engine, vec![(key("a"), Write::put("1"))]).await[0];
+    for round in 0..50 {
+        batch(&engine, vec![(key(format!("{round:02}")), Write::put("1"))]).await;
+        batch(&engine, vec![(key(format!("{round:02}")), Write::delete())]).await;
+        batch(&engine, vec![(key("last"), Write::put("2"))]).await;
+    }
+    let count = soon("a count", engine.keys().count(&Bucket::default())).await;
+    assert_eq!(count, Ok(2));
+    let heard = heard_after(&engine, first).await;
+    let (last, deletes) = heard.split_last().expect("much was written");
+    assert!(matches!(last, WatchEvent::Put { .. }), "{last:?}");
+    let told = deletes
+        .iter()
+        .filter(|event| matches!(event, WatchEvent::Delete { .. }));
+    assert_eq!(told.count(), 50, "{heard:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn whoever_stops_amid_many_deletes_hears_of_all_of_them() {
     let server = Server::start();
     let engine = open(&server).await;
