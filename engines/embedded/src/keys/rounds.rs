@@ -151,6 +151,14 @@ impl Records {
             .is_some_and(|since| since.elapsed() < RECORDS_TIME)
     }
 
+    /// Asks for them, or to go on keeping them right. Who finds them right by chance asks for nothing: whoever starts
+    /// looks once at what there is, and then writes for long.
+    fn want(&self) {
+        if !self.are_right() || self.are_wanted() {
+            *self.wanted.lock() = Some(Instant::now());
+        }
+    }
+
     fn set(&self, are_right: bool) {
         if self.are_right.swap(are_right, Ordering::AcqRel) != are_right {
             self.changed.notify_waiters();
@@ -159,12 +167,12 @@ impl Records {
 }
 
 impl Shared {
-    /// Waits until the records of keys are what they should be, which they then are for a while.
+    /// Waits until the records of keys are what they should be, which they then are for a while if that took something.
     ///
     /// # Errors
     /// Unavailable while the disk fails; damaged, if the log is.
     pub(super) async fn when_records_are_right(&self) -> Result<()> {
-        *self.records.wanted.lock() = Some(Instant::now());
+        self.records.want();
         loop {
             let changed = pin!(self.records.changed.notified());
             let turn = pin!(self.committer.turn());
