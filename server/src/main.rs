@@ -3,8 +3,13 @@
 use std::process::ExitCode;
 
 use clap::Parser;
+use mimalloc::MiMalloc;
 use switchboard_net::InheritedSockets;
 use switchboard_server::{cli::Cli, commands, config::Problems, exit::Exit};
+
+/// Keys, messages and buffers are many small pieces that live long and go from thread to thread.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() -> ExitCode {
     // First of all: it changes the environment, which only a process of one thread may do.
