@@ -6,7 +6,7 @@
 //!
 //! | type | what it is | what is quick |
 //! | --- | --- | --- |
-//! | [`Hash`] | values by field | a field; any by its place |
+//! | [`Hash`](struct@Hash) | values by field | a field; any by its place |
 //! | [`List`] | values in order | both ends; any by its place |
 //! | [`Set`] | members | a member; any by its place |
 //! | [`SortedSet`] | members in the order of their scores | a member; its rank; ranges by rank, score and name |
@@ -43,7 +43,7 @@ pub enum Kind {
     /// Bytes.
     #[default]
     Plain,
-    /// A [`Hash`].
+    /// A [`Hash`](struct@Hash).
     Hash,
     /// A [`List`].
     List,

@@ -12,9 +12,9 @@
 //! | key; string, hash, list, set, sorted set | key; plain value, [structures](switchboard_hub::keys::structures) |
 //! | channel | topic |
 //!
-//! A [command](command::Command) is a row of a table: its name, arity, flags, keys, documentation, and the function
+//! A command (`command::Command`) is a row of a table: its name, arity, flags, keys, documentation, and the function
 //! that does it. Dispatch, `COMMAND`, `COMMAND DOCS` and `docs/redis.md` come from there. Most commands are
-//! [functions on keys](command::KeyFunction): they can stand alone, in `MULTI` and in a script alike.
+//! functions on keys (`command::KeyFunction`): they can stand alone, in `MULTI` and in a script alike.
 //!
 //! | module | what it is |
 //! | --- | --- |
