@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use papaya::{HashMap, LocalGuard};
 use parking_lot::{Mutex, MutexGuard};
+use seize::Collector;
 use switchboard_engine::Timestamp;
 
 use super::home::Home;
@@ -22,6 +23,10 @@ pub(crate) const LANES: usize = 64;
 
 /// A lane tells the sum of bytes only in steps of this many, so that writers do not meet at the sum.
 pub(crate) const REPORT_BYTES: usize = 16 * 1024;
+
+/// So many slots that were replaced gather in a thread before they are freed together: that takes a memory barrier in
+/// every thread of the process, by a system call. Of small slots they are some ten kilobytes.
+const RETIRED_SLOTS: usize = 256;
 
 /// A part of the keys in memory.
 #[derive(Debug)]
@@ -88,10 +93,17 @@ impl Stored {
     }
 }
 
+/// All lanes, without a key. What was replaced in them is freed together.
+pub(crate) fn lanes() -> Box<[Lane; LANES]> {
+    let collector = Arc::new(Collector::new().batch_size(RETIRED_SLOTS));
+    Box::new(std::array::from_fn(|_| Lane::new(&collector)))
+}
+
 impl Lane {
-    pub(crate) fn new() -> Self {
+    fn new(collector: &Arc<Collector>) -> Self {
+        let hot = HashMap::builder().hasher(BroughtHashes::default());
         Self {
-            hot: HashMap::with_hasher(BroughtHashes::default()),
+            hot: hot.shared_collector(Arc::clone(collector)).build(),
             publishing: AtomicU64::new(0),
             state: Mutex::new(LaneState {
                 round: 1,

@@ -12,7 +12,7 @@ use super::buckets::Buckets;
 use super::collect::{CLOSED_KEY, FLOOR_KEY, GENERATION_KEY, Written};
 use super::expiry::Expiries;
 use super::home::{self, Generation};
-use super::lane::Lane;
+use super::lane;
 use super::memory::Memory;
 use super::record::StoredBucket;
 use super::rounds::{self, Records, RoundLog};
@@ -62,7 +62,7 @@ impl EmbeddedKeys {
             .filter_map(|(name, bucket)| Some((buckets.find(name)?.id, *bucket)));
         let written = Written::new(by_id.collect(), was_closed, generation, log, recounted);
         let shared = Arc::new(Shared {
-            lanes: Box::new(std::array::from_fn(|_| Lane::new())),
+            lanes: lane::lanes(),
             buckets,
             committer: Arc::clone(committer),
             clock,
