@@ -63,6 +63,7 @@ fn edit_later(shared: &Arc<Shared>, bucket: &Bucket, mut edit: Box<dyn Edit>) ->
     let (shared, name) = (Arc::clone(shared), bucket.clone());
     Answer::later(async move {
         let mut loaded = Loaded::default();
+        let mut turn = None;
         for _ in 0..TRIES {
             if edit.changes() {
                 shared.committer.room().await?;
@@ -77,6 +78,11 @@ fn edit_later(shared: &Arc<Shared>, bucket: &Bucket, mut edit: Box<dyn Edit>) ->
                 }
                 Attempt::Done(Err(error)) => return Err(error),
                 Attempt::Again(()) => {}
+            }
+            if turn.is_none() {
+                // Whoever had it before may have left in memory what is needed.
+                turn = shared.memory.turn_to_load().await;
+                continue;
             }
             if let Reach::Keys(keys) = edit.reach() {
                 let keys = keys.to_vec();

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use foldhash::HashMap;
 use switchboard_engine::{Bucket, EngineError, Key, Result};
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::lane::{LANES, Lane, LaneState};
 use super::slot::{Name, Slot};
@@ -32,6 +33,10 @@ const QUICK_READ: Duration = Duration::from_micros(100);
 /// A slower read counts as this, so that one of them does not count for long.
 const READ_NOTED_MAX: Duration = Duration::from_millis(2);
 
+/// So many edits read what they need from the store at once. Each has its own copy of it until it is done, and a
+/// structure may be large.
+const LOADS_AT_ONCE: usize = 2;
+
 /// What is known of the memory that hot keys take.
 #[derive(Debug)]
 pub(super) struct Memory {
@@ -44,6 +49,7 @@ pub(super) struct Memory {
     hand: AtomicUsize,
     /// How long reading a key from the store takes of late, in nanoseconds.
     read_nanos: AtomicU64,
+    loads: Semaphore,
 }
 
 impl Memory {
@@ -55,6 +61,7 @@ impl Memory {
             is_complete: AtomicBool::new(true),
             hand: AtomicUsize::new(0),
             read_nanos: AtomicU64::new(0),
+            loads: Semaphore::new(LOADS_AT_ONCE),
         }
     }
 
@@ -78,6 +85,12 @@ impl Memory {
     #[cfg(test)]
     pub(super) fn bytes(&self) -> isize {
         self.bytes.load(Ordering::Relaxed)
+    }
+
+    /// Waits until it is somebody's turn to load, and to keep what was loaded for as long as the turn is kept.
+    pub(super) async fn turn_to_load(&self) -> Option<SemaphorePermit<'_>> {
+        // It is never closed.
+        self.loads.acquire().await.ok()
     }
 
     fn reads_are_quick(&self) -> bool {
