@@ -48,6 +48,11 @@ impl Inbox {
 }
 
 impl Exchange {
+    fn next_id(&mut self) -> u64 {
+        self.last += 1;
+        self.last
+    }
+
     /// Hands a message to all for whom it is. Tells how many they are.
     fn deliver(&mut self, message: &BusMessage, flaw: Flaw) -> usize {
         let mut served: Vec<(&ByteString, &ByteString)> = Vec::new();
@@ -128,8 +133,7 @@ impl Reference {
     fn read(&self, filter: ByteString, group: Option<ByteString>) -> Reading {
         let inbox = Arc::<Mutex<Inbox>>::default();
         let mut exchange = self.world.exchange.lock();
-        exchange.last += 1;
-        let id = exchange.last;
+        let id = exchange.next_id();
         exchange.subscribers.push(Subscriber {
             id,
             filter,
@@ -181,7 +185,7 @@ impl Bus for Reference {
             let nobody = |reason: &str| Err(EngineError::unavailable(Duration::from_secs(1), reason));
             let clock = engine.world.clock.clone();
             let end = clock.monotonic() + timeout;
-            let reply_to = ByteString::from(format!("$reply/{}", engine.world.exchange.lock().last + 1));
+            let reply_to = ByteString::from(format!("$reply/{}", engine.world.exchange.lock().next_id()));
             let reading = engine.read(reply_to.clone(), None);
             let mut changed = engine.world.changed.subscribe();
             if engine.send(topic, payload, Some(reply_to))? == 0 {
