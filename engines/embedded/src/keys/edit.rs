@@ -16,7 +16,7 @@ use switchboard_engine::{Answer, Bucket, EngineError, Key, Kind, Result, Timesta
 
 use super::buckets::BucketState;
 use super::home::{Home, StructureGuard};
-use super::lane::{Counts, Lane, LaneState};
+use super::lane::{Counts, Lane};
 use super::memory::{self, Loaded};
 use super::read::{Locked, TRIES, lane_of, lock_lanes, too_little_memory};
 use super::slot::{Content, Name, Slot, Value};
@@ -153,7 +153,7 @@ fn edit_one(
         hot_cost: hot.map_or(0, Slot::cost),
         is_expiry: false,
     };
-    let content = change.content(&state, before, now);
+    let content = change.content(before, now);
     publication.publish_next(&mut state, content);
     drop(change);
     let counts = state.take_counts();
@@ -325,7 +325,7 @@ fn publish(
             hot_cost: hot.map_or(0, Slot::cost),
             is_expiry: false,
         };
-        let content = change.content(state, publication.before, now);
+        let content = change.content(publication.before, now);
         publication.publish(state, revision, content, ring.as_deref_mut());
         revision.0 += 1;
     }
@@ -386,23 +386,17 @@ impl Change {
     }
 
     /// What is published; `None` for nothing any more.
-    fn content<'a>(
-        &'a self,
-        state: &LaneState,
-        before: Option<&'a Slot>,
-        now: Timestamp,
-    ) -> Option<Content<'a>> {
+    fn content<'a>(&'a self, before: Option<&'a Slot>, now: Timestamp) -> Option<Content<'a>> {
         let (value, expires) = match self {
             Self::Removed => return None,
             Self::Plain(value, expires) => (Value::Plain(value), *expires),
             Self::Touched(expires) => (Value::Plain(before.map_or(&[], |slot| slot.value())), *expires),
             Self::InPlace(structure, expires) => {
-                let earlier = before.filter(|slot| state.is_of_this_round(slot));
                 let value = Value::Structure {
                     home: before?.home()?,
                     kind: structure.kind(),
                     bytes: structure.bytes(),
-                    unwritten: structure.log().len().max(earlier.map_or(0, Slot::unwritten)),
+                    unwritten: structure.log().len(),
                 };
                 (value, *expires)
             }

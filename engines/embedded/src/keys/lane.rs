@@ -15,7 +15,7 @@ use seize::Collector;
 use switchboard_engine::Timestamp;
 
 use super::home::Home;
-use super::slot::{BroughtHashes, Name, Place, Slot};
+use super::slot::{BroughtHashes, Name, Place, SLOT_COST_BYTES, Slot};
 
 /// How many lanes there are: enough that writers on a few dozen cores seldom meet; few enough that the commit thread
 /// locks all of them in microseconds. A power of two.
@@ -72,6 +72,8 @@ pub(crate) struct Change {
     pub(crate) slot: Slot,
     /// What the store will have before this round is written.
     pub(crate) stored: Stored,
+    /// About how many bytes of memory it takes until it is written: of a structure what is written of it, not the whole.
+    pub(crate) cost: usize,
 }
 
 /// What the store has of a key.
@@ -202,18 +204,21 @@ impl LaneState {
         slot.place().round() == self.round && slot.place().index() < self.changes.len()
     }
 
-    /// Notes that a slot is to be written, at the place that it was given, where `before` was.
-    pub(crate) fn note(&mut self, slot: Slot, before: Option<&Slot>) {
-        let (index, cost) = (slot.place().index(), slot.unwritten());
+    /// Notes that a slot is to be written, with so many bytes of its value, at the place that it was given, where
+    /// `before` was.
+    pub(crate) fn note(&mut self, slot: Slot, before: Option<&Slot>, value_bytes: usize) {
+        let index = slot.place().index();
+        let cost = SLOT_COST_BYTES + slot.key().len() + value_bytes;
         match self.changes.get_mut(index) {
             Some(change) => {
-                self.untold_bytes += cost.saturating_sub(change.slot.unwritten());
+                self.untold_bytes += cost.saturating_sub(change.cost);
+                change.cost = change.cost.max(cost);
                 change.slot = slot;
             }
             None => {
                 self.untold_bytes += cost;
                 let stored = Stored::of(before);
-                self.changes.push(Change { slot, stored });
+                self.changes.push(Change { slot, stored, cost });
             }
         }
     }

@@ -252,11 +252,12 @@ pub(super) fn evict(shared: &Shared) {
     memory.is_no_more_complete();
     // Some more than needed, so that this is not to be done again at once.
     let target = memory.limit - memory.limit / 8;
-    // Twice round, as the first round may only find that all were used.
-    for _ in 0..2 * LANES {
+    // Twice round, as the first round may only find that all were used. That holds for structures too, but to read one
+    // again may take long: those go when they were not used from one time to the next.
+    for step in 0..2 * LANES {
         let hand = memory.hand.fetch_add(1, Ordering::Relaxed);
         if let Some(lane) = shared.lanes.get(hand % LANES) {
-            evict_from(shared, lane);
+            evict_from(shared, lane, step < LANES);
         }
         if !memory.is_over(target) {
             return;
@@ -264,9 +265,12 @@ pub(super) fn evict(shared: &Shared) {
     }
 }
 
-fn evict_from(shared: &Shared, lane: &Lane) {
+fn evict_from(shared: &Shared, lane: &Lane, drops_structures: bool) {
     let mut unused = Vec::new();
     lane.visit(|slot| {
+        if slot.home().is_some() && !drops_structures {
+            return;
+        }
         if !slot.was_used() {
             unused.push(slot.clone());
         }

@@ -66,8 +66,6 @@ struct Held {
     home: std::sync::Arc<Home>,
     /// What it took of memory.
     bytes: usize,
-    /// How much of it was to be written.
-    unwritten: usize,
 }
 
 /// What a key has.
@@ -146,7 +144,7 @@ pub(crate) enum Value<'a> {
         kind: Kind,
         /// What it takes of memory now.
         bytes: usize,
-        /// How much of it is to be written.
+        /// How many bytes of it are to be written.
         unwritten: usize,
     },
 }
@@ -229,10 +227,7 @@ impl Slot {
 
     fn structure(name: &Name<'_>, revision: Revision, place: Place, content: Content<'_>) -> Self {
         let Value::Structure {
-            home,
-            kind,
-            bytes,
-            unwritten,
+            home, kind, bytes, ..
         } = content.value
         else {
             return Self::without_value(name, revision, place, (State::Gone, Kind::Plain));
@@ -244,7 +239,6 @@ impl Slot {
                 expires: content.expires,
                 home: std::sync::Arc::clone(home),
                 bytes,
-                unwritten,
             })),
         }
     }
@@ -444,14 +438,6 @@ impl Slot {
         SLOT_COST_BYTES + self.key().len() + value
     }
 
-    /// About how many bytes of memory it takes until it is written.
-    pub(crate) fn unwritten(&self) -> usize {
-        match &self.body {
-            Body::Structure(held) => SLOT_COST_BYTES + self.key().len() + held.unwritten,
-            _ => self.cost(),
-        }
-    }
-
     /// Notes that it was read.
     pub(crate) fn use_it(&self) {
         let used = &self.head().used;
@@ -469,6 +455,14 @@ impl Slot {
 }
 
 impl Content<'_> {
+    /// How many bytes of the value are to be written.
+    pub(crate) fn unwritten(&self) -> usize {
+        match self.value {
+            Value::Plain(value) => value.len(),
+            Value::Structure { unwritten, .. } => unwritten,
+        }
+    }
+
     fn state(&self) -> State {
         self.expires.map_or(State::Lasting, |_| State::Expiring)
     }

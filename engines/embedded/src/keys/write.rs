@@ -155,8 +155,8 @@ fn attempt(
 /// The value that a key was decided to have.
 pub(super) enum Decided {
     Plain(Bytes),
-    /// A structure, and how many bytes of memory it takes.
-    Structure(Arc<Home>, Kind, usize),
+    /// A structure, how many bytes of memory it takes, and how many of them are to be written.
+    Structure(Arc<Home>, Kind, usize, usize),
 }
 
 impl Decided {
@@ -168,22 +168,25 @@ impl Decided {
         if kind == Kind::Plain {
             return Ok(Self::Plain(value));
         }
-        let home = match before.and_then(Slot::home) {
-            Some(home) if value.is_empty() => Arc::clone(home),
-            _ => Home::new(name.key, Structure::decode(kind, &value)?, None),
-        };
-        let bytes = home.lock().bytes();
-        Ok(Self::Structure(home, kind, bytes))
+        if let Some(home) = before.and_then(Slot::home).filter(|_| value.is_empty()) {
+            let structure = home.lock();
+            let (bytes, unwritten) = (structure.bytes(), structure.log().len());
+            return Ok(Self::Structure(Arc::clone(home), kind, bytes, unwritten));
+        }
+        let structure = Structure::decode(kind, &value)?;
+        let bytes = structure.bytes();
+        let home = Home::new(name.key, structure, None);
+        Ok(Self::Structure(home, kind, bytes, bytes))
     }
 
     pub(super) fn content(&self, created: Timestamp, expires: Option<Timestamp>) -> Content<'_> {
         let value = match self {
             Self::Plain(value) => Value::Plain(value),
-            Self::Structure(home, kind, bytes) => Value::Structure {
+            Self::Structure(home, kind, bytes, unwritten) => Value::Structure {
                 home,
                 kind: *kind,
                 bytes: *bytes,
-                unwritten: *bytes,
+                unwritten: *unwritten,
             },
         };
         Content {
@@ -237,12 +240,13 @@ impl Publication<'_> {
         let place = state.place(self.before);
         self.bucket
             .count(self.before.is_some_and(Slot::has_value), content.is_some());
+        let value_bytes = content.map_or(0, |content| content.unwritten());
         let slot = Slot::new(self.name, revision, place, content);
         self.lane.publish(state, slot.clone(), self.hot_cost);
         if let Some(ring) = ring {
             ring.push(&slot, self.is_expiry);
         }
-        state.note(slot, self.before);
+        state.note(slot, self.before, value_bytes);
     }
 }
 

@@ -279,6 +279,55 @@ async fn what_structures_take_of_memory_is_counted_as_it_is_given_back() {
 }
 
 #[tokio::test]
+async fn a_structure_in_use_stays_in_memory() {
+    let mut bed = Bed::over(Arc::default(), 100_000);
+    let is_hot = |bed: &Bed, name: &str| {
+        let mut is_hot = false;
+        for lane in bed.keys.shared.lanes.iter() {
+            lane.visit(|slot| is_hot |= slot.key() == name.as_bytes());
+        }
+        is_hot
+    };
+    // It alone takes more than there is; what else there is goes.
+    bed.fill("used", 0, 5_000);
+    bed.put("other", "1");
+    for number in 5_000..5_050 {
+        bed.fill("used", number, number + 1);
+        bed.round();
+        assert!(is_hot(&bed, "used"), "it was dropped at {number}");
+    }
+    assert!(!is_hot(&bed, "other"));
+    bed.round();
+    assert!(!is_hot(&bed, "used"), "nobody used it");
+    assert_eq!(bed.hash("used").await.unwrap().unwrap().len(), 5_050);
+}
+
+#[test]
+fn of_a_structure_as_many_bytes_are_told_as_are_written() {
+    let mut bed = Bed::new();
+    bed.fill("large", 0, 50_000);
+    let shared = Arc::clone(&bed.keys.shared);
+    let told = || -> usize { shared.lanes.iter().map(|lane| lane.lock().told_bytes).sum() };
+    let whole = told();
+    assert!(whole > 500_000, "{whole}");
+    bed.round();
+    let touch = || Write::change(Change::Touch).expiring(Expiry::At(Timestamp::from_millis(9_000)));
+    bed.write("default", "large", touch());
+    bed.fill("large", 50_000, 50_001);
+    assert_eq!(told(), 0, "not so many that it is told");
+    for number in 0..10_000 {
+        bed.edit_now(&["large"], move |cells| {
+            let hash = cells.cell(&key("large")).unwrap().hash_mut().unwrap();
+            hash.insert(b"x", if number % 2 == 0 { b"0" } else { b"1" });
+        });
+    }
+    let changes = told();
+    assert!((30_000..70_000).contains(&changes), "{changes}");
+    bed.write("default", "large", touch());
+    assert_eq!(told(), changes);
+}
+
+#[tokio::test]
 async fn writes_and_batches_know_structures() {
     let mut bed = Bed::new();
     bed.fill("a", 0, 300);
