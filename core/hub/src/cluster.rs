@@ -5,10 +5,11 @@
 //! the list and enter every operation into their own table, with the other hub as one responder: a call finds it like
 //! any other, and goes there by letters. A hub that was silent for [`SILENCE_MAX`] is lost, as a responder that lost its
 //! connection is: its calls in flight get Retry. So do those whose letters may have been lost on the way: each hub counts
-//! how often that was, and says so with its presence. Last values, keys and queues are shared by the engine itself.
+//! how often that was, and says so with its presence. One that goes down takes no more calls, and reads its letters until
+//! the others have said that they know. Last values, keys and queues are shared by the engine itself.
 
 use std::pin::pin;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -20,7 +21,7 @@ use parking_lot::Mutex;
 use switchboard_engine::bus::{BusEvent, BusSubscription};
 use switchboard_engine::{Engine, Result};
 use switchboard_peer::Fault;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio::time::MissedTickBehavior;
 
 use crate::hub::HubInner;
@@ -48,6 +49,9 @@ pub(crate) const SILENCE_MAX: Duration = Duration::from_secs(5);
 /// How long to wait before trying again what another hub did not do: about what it takes to learn of its end.
 const LOST_RETRY_WAIT: Duration = Duration::from_millis(500);
 
+/// How long a hub that goes down waits for the others: they answer at once, unless they are gone or cannot be reached.
+const LEAVE_TIME_MAX: Duration = Duration::from_secs(2);
+
 /// The version of what is served at a hub that goes down.
 const DRAINING: u64 = u64::MAX;
 
@@ -66,9 +70,9 @@ pub(crate) struct Cluster {
     next_call: AtomicU64,
     /// How often letters may have been lost.
     losses: AtomicU64,
-    /// Once this hub has said that it leaves.
-    has_left: AtomicBool,
     others: Mutex<Others>,
+    /// Told when a call has ended, or another hub is gone, or makes no more calls to this one.
+    released: Notify,
 }
 
 impl Cluster {
@@ -82,8 +86,8 @@ impl Cluster {
             calls: Mutex::default(),
             next_call: AtomicU64::new(0),
             losses: AtomicU64::new(0),
-            has_left: AtomicBool::new(false),
             others: Mutex::default(),
+            released: Notify::new(),
         });
         let heard = Heart {
             presences: engine.bus().subscribe(PRESENCES, None).await?,
@@ -113,10 +117,36 @@ impl Cluster {
         self.engine.bus().publish(MESSAGES, news.encode()).map_err(fault)
     }
 
-    /// Tells the others that nothing of this hub is to be waited for.
-    pub(crate) fn leave(&self) {
-        self.has_left.store(true, Ordering::Relaxed);
-        self.say_presence(0, true);
+    /// Waits until the calls between other hubs and this one have ended, and no more can come, which takes that this hub
+    /// drains; then tells the others that nothing of it is to be waited for.
+    ///
+    /// # Cancel safety
+    /// Dropped, the others are not told.
+    pub(crate) async fn leave(&self) {
+        let released = async {
+            loop {
+                let changed = self.released.notified();
+                if self.others.lock().have_released() && self.calls.lock().is_empty() {
+                    return;
+                }
+                changed.await;
+            }
+        };
+        if tokio::time::timeout(LEAVE_TIME_MAX, released).await.is_err() {
+            tracing::warn!(
+                "another hub does not say that it knows of the end of this one: it is not waited for"
+            );
+        }
+        let left = Letter {
+            from: self.id,
+            content: Content::Left,
+        };
+        let mut others = self.others.lock();
+        for hub in others.leave() {
+            if let Err(fault) = self.send(hub, &left) {
+                tracing::debug!(%fault, "another hub does not hear that this one is gone");
+            }
+        }
     }
 
     /// The other hubs will hear that letters were lost, and end the calls that may wait for them.
@@ -135,15 +165,16 @@ impl Cluster {
         self.next_call.fetch_add(1, Ordering::Relaxed)
     }
 
-    fn say_presence(&self, version: u64, leaving: bool) {
-        if self.has_left.load(Ordering::Relaxed) && !leaving {
+    fn say_presence(&self, version: u64) {
+        // Held while it is said, so that it does not follow the good-bye.
+        let others = self.others.lock();
+        if others.are_left() {
             return;
         }
         let presence = Presence {
             hub: self.id,
             version,
             losses: self.losses.load(Ordering::Relaxed),
-            leaving,
         };
         let json = serde_json::to_vec(&presence).unwrap_or_default();
         if let Err(error) = self.engine.bus().publish(PRESENCES, json.into()) {
@@ -179,7 +210,7 @@ impl Cluster {
                 Some(Some(heard)) => self.hear(&hub, heard, version(*served.borrow())),
                 None => {
                     let served = *served.borrow_and_update();
-                    self.say_presence(version(served), false);
+                    self.say_presence(version(served));
                     self.forget_silent(&hub);
                 }
             }
@@ -198,7 +229,7 @@ impl Cluster {
             Heartbeat::LettersMissed => {
                 self.lost_letters();
                 self.others.lock().end_calls();
-                self.say_presence(version, false);
+                self.say_presence(version);
                 true
             }
             // What hubs say of themselves they say again; messages are brought at most once.
@@ -239,6 +270,8 @@ impl Cluster {
                 }
             }
             Content::Served(page) => self.served(hub, from, page),
+            Content::Released => self.release(from),
+            Content::Left => self.lose(hub, from),
             Content::Call { call, serial, said } => self.call(hub, from, call, (serial, said)),
         }
     }
@@ -251,7 +284,7 @@ impl Cluster {
         };
         match heard {
             (0, Said::Open(opening, payload)) if side == Side::Responder => {
-                let lost = self.others.lock().lost_token(from);
+                let lost = self.others.lock().meet_caller(hub, from);
                 let mut line = Line::new(self, from, call, side, lost);
                 line.begun();
                 tokio::spawn(incoming::answer(Arc::downgrade(hub), line, opening, payload));
@@ -309,6 +342,9 @@ impl Heart {
 
 /// That an operation was served until a moment ago.
 const GONE: &str = "whoever served the operation is gone";
+
+/// That this hub answers no more.
+const DOWN: &str = "the hub is going down";
 
 fn lost(what: &'static str) -> Fault {
     Fault::retry(LOST_RETRY_WAIT, what)

@@ -138,14 +138,15 @@ impl Hub {
         Ok(())
     }
 
-    /// Brings what has to outlast the hub into its engine, and lets go of that. To be called when no session is left;
-    /// what is asked of the engine from then on is Retry.
+    /// Lets other hubs of the engine know that this one is gone, brings what has to outlast it into the engine, and lets
+    /// go of that. To be called when no session is left; what is asked of the engine from then on is Retry.
     ///
     /// # Errors
     /// Those of the engine: what was acknowledged a moment ago may be lost then.
     pub async fn stop(&self) -> Result<(), Fault> {
         if let Some(cluster) = self.inner.cluster.get() {
-            cluster.leave();
+            self.drain();
+            cluster.leave().await;
         }
         if let Some(keeper) = &self.inner.keeper {
             keeper.stop().await;

@@ -13,7 +13,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::letter::{Opening, Said};
 use super::line::{Inflow, Line, WINDOW_BYTES, gather};
-use super::{GONE, lost};
+use super::{DOWN, GONE, lost};
 use crate::call::{Call, Caller};
 use crate::hub::HubInner;
 use crate::media_type::MediaType;
@@ -87,7 +87,11 @@ fn begin(hub: &std::sync::Weak<HubInner>, opening: Opening, body: Body) -> Resul
         true => WhyNot::NotServed,
         false => WhyNot::Fault(lost(why)),
     };
-    let hub = hub.upgrade().ok_or_else(|| not_served("the hub is going down"))?;
+    let hub = hub.upgrade().ok_or_else(|| not_served(DOWN))?;
+    if opening.again && hub.draining.is_cancelled() {
+        // Whoever serves it here is about to go.
+        return Err(not_served(DOWN));
+    }
     let Some(Chosen { responder, place, .. }) = hub.responders.choose_here(&opening.op) else {
         return Err(not_served(GONE));
     };

@@ -41,9 +41,6 @@ pub(crate) struct Presence {
     /// Changes when letters to or from that hub may have been lost: calls from before are not to be waited for.
     #[serde(default)]
     pub(crate) losses: u64,
-    /// The hub goes down: nothing of it is to be waited for.
-    #[serde(default)]
-    pub(crate) leaving: bool,
 }
 
 /// An operation that is served at a hub.
@@ -109,6 +106,10 @@ pub(crate) enum Content {
         after: String,
     },
     Served(ServedPage),
+    /// The hub that writes knows that the one which reads takes no more calls: after this none comes.
+    Released,
+    /// The hub that writes is gone: nothing of it is to be waited for.
+    Left,
     /// Something of a call.
     Call {
         call: CallId,
@@ -162,6 +163,8 @@ const RETRY: u8 = 11;
 const CREDIT: u8 = 12;
 const CANCEL: u8 = 13;
 const NOT_SERVED: u8 = 14;
+const RELEASED: u8 = 15;
+const LEFT: u8 = 16;
 
 /// What a letter takes beside its content, at most: for bounds on payloads.
 pub(crate) const LETTER_OVERHEAD_BYTES: usize = 64;
@@ -177,6 +180,7 @@ impl Letter {
         match &self.content {
             Content::Ask { after } => letter.put_slice(after.as_bytes()),
             Content::Served(page) => put_json(&mut letter, page),
+            Content::Released | Content::Left => {}
             Content::Call { call, serial, said } => {
                 letter.put_u64_le(call.caller.0);
                 letter.put_u64_le(call.number);
@@ -194,12 +198,12 @@ impl Letter {
 
 impl Content {
     fn kind(&self) -> u8 {
-        let Self::Call { said, .. } = self else {
-            return if matches!(self, Self::Ask { .. }) {
-                ASK
-            } else {
-                SERVED
-            };
+        let said = match self {
+            Self::Ask { .. } => return ASK,
+            Self::Served(_) => return SERVED,
+            Self::Released => return RELEASED,
+            Self::Left => return LEFT,
+            Self::Call { said, .. } => said,
         };
         match said {
             Said::Open(_, None) => OPEN,
@@ -292,6 +296,8 @@ fn read(letter: &Bytes) -> Option<Letter> {
     let content = match kind {
         ASK => Content::Ask { after: text(rest)? },
         SERVED => Content::Served(serde_json::from_slice(&rest).ok()?),
+        RELEASED => Content::Released,
+        LEFT => Content::Left,
         _ => Content::Call {
             call: CallId {
                 caller: HubId(rest.try_get_u64_le().ok()?),

@@ -12,8 +12,8 @@ use switchboard_peer::{ErrorKind, Fault, PartReceiver, PartSender, Unread};
 use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
-use super::letter::{CallId, Content, HubId, LETTER_OVERHEAD_BYTES, Letter, Said};
-use super::{Cluster, lost};
+use super::letter::{CallId, Content, HubId, LETTER_OVERHEAD_BYTES, Letter, Opening, Said};
+use super::{Cluster, DOWN, lost};
 
 /// What may be on the way in one direction of one call.
 pub(crate) const WINDOW_BYTES: usize = 256 * 1024;
@@ -103,7 +103,7 @@ impl Line {
                 Ok(said)
             }
             Some(_) => Err(lost("a message between two hubs was lost")),
-            None => Err(lost("the hub is going down")),
+            None => Err(lost(DOWN)),
         }
     }
 }
@@ -114,6 +114,7 @@ impl Drop for Line {
             cluster, call, side, ..
         } = &*self.speaker;
         cluster.calls.lock().remove(&(*call, *side));
+        cluster.released.notify_waiters();
     }
 }
 
@@ -140,6 +141,20 @@ impl Speaker {
         })?;
         *serial = serial.wrapping_add(1);
         Ok(())
+    }
+
+    /// Begins the call. False if that hub takes no more calls: nothing was said.
+    ///
+    /// # Errors
+    /// Retry while the bus is away.
+    pub(crate) fn open(&self, opening: Opening, payload: Option<Bytes>) -> Result<bool, Fault> {
+        // Held while it is said: no call follows what tells that hub that none will.
+        let others = self.cluster.others.lock();
+        if !others.take_calls(self.to) {
+            return Ok(false);
+        }
+        self.say(Said::Open(opening, payload))?;
+        Ok(true)
     }
 
     /// Whether a payload fits into one letter, beside `others` bytes.

@@ -1,6 +1,7 @@
 //! The other hubs: which there are, and what they serve.
 
 use std::collections::BTreeMap;
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 use bytestring::ByteString;
@@ -11,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::letter::{Content, HubId, LETTER_OVERHEAD_BYTES, Letter, Presence, Served, ServedPage};
 use super::outgoing::ElsewhereResponder;
-use super::{Cluster, SILENCE_MAX};
+use super::{Cluster, DRAINING, SILENCE_MAX};
 use crate::declaration::Declaration;
 use crate::hub::HubInner;
 use crate::media_type::MediaType;
@@ -33,7 +34,11 @@ const HUBS_MAX: usize = 1024;
 
 /// The other hubs that are known.
 #[derive(Debug, Default)]
-pub(crate) struct Others(HashMap<HubId, Other>);
+pub(crate) struct Others {
+    known: HashMap<HubId, Other>,
+    /// Once they were told that this hub is gone.
+    are_left: bool,
+}
 
 /// One other hub.
 #[derive(Debug)]
@@ -46,8 +51,10 @@ struct Other {
     /// What it serves in a newer version, as far as it was told.
     learning: Option<Learning>,
     heard: Instant,
-    /// How often it has lost letters.
-    losses: u64,
+    /// How often it has lost letters; not known before its first presence.
+    losses: Option<u64>,
+    /// Whether it makes no more calls to this hub, which goes down.
+    has_released: bool,
     /// Fires when it is lost, or letters were: then there is a new one for later calls.
     lost: CancellationToken,
 }
@@ -64,7 +71,7 @@ struct Learning {
 impl Others {
     /// Fires when that hub is lost; at once if it is not known.
     pub(super) fn lost_token(&self, hub: HubId) -> CancellationToken {
-        match self.0.get(&hub) {
+        match self.known.get(&hub) {
             Some(other) => other.lost.clone(),
             None => {
                 let lost = CancellationToken::new();
@@ -74,9 +81,52 @@ impl Others {
         }
     }
 
+    /// The same of a hub that calls this one: its letters may be brought before its first presence.
+    pub(super) fn meet_caller(&mut self, hub: &HubInner, caller: HubId) -> CancellationToken {
+        self.meet(hub, caller);
+        self.lost_token(caller)
+    }
+
     /// Letters of any of them may have been lost on their way to this hub.
     pub(super) fn end_calls(&mut self) {
-        self.0.values_mut().for_each(Other::end_calls);
+        self.known.values_mut().for_each(Other::end_calls);
+    }
+
+    /// Whether that hub is here, and takes calls.
+    pub(super) fn take_calls(&self, hub: HubId) -> bool {
+        let version = self.known.get(&hub).map(|other| other.version);
+        version.is_some_and(|version| version != Some(DRAINING))
+    }
+
+    /// Whether none of them makes calls to this hub any more.
+    pub(super) fn have_released(&self) -> bool {
+        self.known.values().all(|other| other.has_released)
+    }
+
+    /// Those who are to be told that this hub is gone.
+    pub(super) fn leave(&mut self) -> impl Iterator<Item = HubId> {
+        self.are_left = true;
+        self.known.keys().copied()
+    }
+
+    pub(super) fn are_left(&self) -> bool {
+        self.are_left
+    }
+
+    /// A hub, and whether it is new. `None` if there are too many.
+    fn meet(&mut self, hub: &HubInner, id: HubId) -> Option<(&mut Other, bool)> {
+        let is_full = self.known.len() >= HUBS_MAX;
+        match self.known.entry(id) {
+            Entry::Occupied(known) => Some((known.into_mut(), false)),
+            Entry::Vacant(_) if is_full => {
+                tracing::warn!("there are more than {HUBS_MAX} other hubs: one is left out");
+                None
+            }
+            Entry::Vacant(place) => {
+                tracing::info!(hub = %id.topic(), "another hub is here");
+                Some((place.insert(Other::new(hub.next_session())), true))
+            }
+        }
     }
 }
 
@@ -138,35 +188,20 @@ impl Cluster {
         if presence.hub == self.id {
             return;
         }
-        if presence.leaving {
-            return self.lose(hub, presence.hub);
-        }
         let mut others = self.others.lock();
-        let is_new = !others.0.contains_key(&presence.hub);
-        if is_new && others.0.len() >= HUBS_MAX {
-            tracing::warn!("there are more than {HUBS_MAX} other hubs: one is left out");
+        let Some((other, is_new)) = others.meet(hub, presence.hub) else {
             return;
-        }
-        let other = others.0.entry(presence.hub).or_insert_with(|| Other {
-            session: hub.next_session(),
-            serves: BTreeMap::new(),
-            version: None,
-            learning: None,
-            heard: Instant::now(),
-            losses: presence.losses,
-            lost: CancellationToken::new(),
-        });
+        };
         other.heard = Instant::now();
-        if other.losses != presence.losses {
-            other.losses = presence.losses;
+        let losses = other.losses.replace(presence.losses);
+        if losses.is_some_and(|losses| losses != presence.losses) {
             other.end_calls();
         }
         let is_known = other.version == Some(presence.version);
         drop(others);
         if is_new {
-            tracing::info!(hub = %presence.hub.topic(), "another hub is here");
             // So that it hears of this one at once.
-            self.say_presence(version_here, false);
+            self.say_presence(version_here);
         }
         if !is_known {
             self.ask(presence.hub, String::new());
@@ -186,7 +221,7 @@ impl Cluster {
     /// A hub says what it serves.
     pub(super) fn served(self: &Arc<Self>, hub: &Arc<HubInner>, from: HubId, page: ServedPage) {
         let mut others = self.others.lock();
-        let Some(other) = others.0.get_mut(&from) else {
+        let Some(other) = others.known.get_mut(&from) else {
             return;
         };
         other.heard = Instant::now();
@@ -227,7 +262,7 @@ impl Cluster {
     pub(super) fn forget_silent(&self, hub: &HubInner) {
         let others = self.others.lock();
         let silent = others
-            .0
+            .known
             .iter()
             .filter(|(_, other)| other.heard.elapsed() > SILENCE_MAX);
         let silent: Vec<_> = silent.map(|(id, _)| *id).collect();
@@ -238,16 +273,39 @@ impl Cluster {
         }
     }
 
-    fn lose(&self, hub: &HubInner, id: HubId) {
-        let Some(other) = self.others.lock().0.remove(&id) else {
+    /// A hub is gone, or as good as gone.
+    pub(super) fn lose(&self, hub: &HubInner, id: HubId) {
+        let Some(other) = self.others.lock().known.remove(&id) else {
             return;
         };
         hub.lose(other.session, other.serves.into_keys());
         other.lost.cancel();
+        self.released.notify_waiters();
+    }
+
+    /// A hub knows that this one goes down.
+    pub(super) fn release(&self, from: HubId) {
+        if let Some(other) = self.others.lock().known.get_mut(&from) {
+            other.has_released = true;
+        }
+        self.released.notify_waiters();
     }
 }
 
 impl Other {
+    fn new(session: SessionId) -> Self {
+        Self {
+            session,
+            serves: BTreeMap::new(),
+            version: None,
+            learning: None,
+            heard: Instant::now(),
+            losses: None,
+            has_released: false,
+            lost: CancellationToken::new(),
+        }
+    }
+
     /// Ends the calls between that hub and this one.
     fn end_calls(&mut self) {
         std::mem::take(&mut self.lost).cancel();
@@ -292,6 +350,16 @@ impl Other {
         }
         self.serves = learned.serves;
         self.version = Some(learned.version);
+        if learned.version == DRAINING {
+            // The others are locked, here and where a call begins: none follows this.
+            let released = Letter {
+                from: cluster.id,
+                content: Content::Released,
+            };
+            if let Err(fault) = cluster.send(id, &released) {
+                tracing::debug!(%fault, "a hub that goes down does not hear that this is known");
+            }
+        }
     }
 }
 

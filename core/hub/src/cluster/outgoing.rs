@@ -12,7 +12,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::letter::{CallId, HubId, Opening, Said};
 use super::line::{Inflow, Line, Side, Speaker, WINDOW_BYTES, gather};
-use super::{Cluster, GONE, lost};
+use super::{Cluster, DOWN, GONE, lost};
 use crate::call::{Call, Responder};
 use crate::hub::HubInner;
 
@@ -34,7 +34,7 @@ pub(crate) struct ElsewhereResponder {
 impl Responder for ElsewhereResponder {
     fn respond(&self, call: Call, reply: Replier) {
         let (Some(cluster), Ok(runtime)) = (self.cluster.upgrade(), Handle::try_current()) else {
-            return reply.fault(lost("the hub is going down"));
+            return reply.fault(lost(DOWN));
         };
         let line = line(&cluster, self.hub);
         runtime.spawn(find_and_make(line, Weak::clone(&self.here), call, reply));
@@ -109,7 +109,8 @@ async fn make(mut line: Line, call: Call, reply: Replier, again: bool) -> Option
     let deadline = call.deadline;
     let credit = Arc::new(Semaphore::new(WINDOW_BYTES));
     let _sending = match open(&line.speaker, call, again, &credit) {
-        Ok(sending) => sending,
+        Ok(Opened::Begun(sending)) => sending,
+        Ok(Opened::NotTaken) => return Some(reply),
         Err(fault) => {
             reply.fault(fault);
             return None;
@@ -154,13 +155,15 @@ async fn passed(deadline: Option<Instant>) {
     }
 }
 
-/// Begins the call. What sends its body, if that does not fit into the first letter.
-fn open(
-    speaker: &Arc<Speaker>,
-    call: Call,
-    again: bool,
-    credit: &Arc<Semaphore>,
-) -> Result<Option<AbortOnDropHandle<()>>, Fault> {
+enum Opened {
+    /// What sends the body, if that does not fit into the first letter.
+    Begun(Option<AbortOnDropHandle<()>>),
+    /// That hub takes no more calls.
+    NotTaken,
+}
+
+/// Begins the call.
+fn open(speaker: &Arc<Speaker>, call: Call, again: bool, credit: &Arc<Semaphore>) -> Result<Opened, Fault> {
     let (payload, rest, stream) = in_letter(speaker, call.body);
     let opening = Opening {
         op: call.operation.to_string(),
@@ -175,9 +178,13 @@ fn open(
         stream,
         again,
     };
-    speaker.say(Said::Open(opening, payload))?;
+    if !speaker.open(opening, payload)? {
+        return Ok(Opened::NotTaken);
+    }
     let sending = |parts| tokio::spawn(Arc::clone(speaker).say_parts(parts, Arc::clone(credit)));
-    Ok(rest.map(|parts| AbortOnDropHandle::new(sending(parts))))
+    Ok(Opened::Begun(
+        rest.map(|parts| AbortOnDropHandle::new(sending(parts))),
+    ))
 }
 
 /// What goes with the first letter, what follows it, and whether that is a stream for who answers, too.

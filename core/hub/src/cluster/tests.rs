@@ -3,10 +3,12 @@ use std::time::Duration;
 use switchboard_engine::bus::{Bus, BusMessage};
 use switchboard_engine::{Answer, Blobs, Health, Keys, Queues};
 use switchboard_peer::{Body, ErrorKind, Replier, Reply, parts};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::letter::Opening;
 use super::*;
-use crate::call::Call;
+use crate::call::{Call, Caller};
 use crate::config::HubConfig;
 use crate::declaration::Declaration;
 use crate::filter::Filter;
@@ -14,14 +16,19 @@ use crate::hub::Hub;
 use crate::message::Publish;
 use crate::names::Account;
 use crate::policy::Policy;
-use crate::session::{Session, SessionInfo};
+use crate::session::{Session, SessionId, SessionInfo};
+
+/// Takes what is to arrive, and when.
+type Subscriber = mpsc::UnboundedSender<(Instant, BusEvent)>;
 
 /// An engine that is shared, and has a bus and nothing else.
 #[derive(Debug, Default)]
 struct BusOnly {
-    subscriptions: Mutex<Vec<(Filter, mpsc::UnboundedSender<BusEvent>)>>,
+    subscriptions: Mutex<Vec<(Filter, Subscriber)>>,
     /// Topics of letters that are lost from now on.
     cut: Mutex<Vec<String>>,
+    /// How long each subscriber's messages are on their way.
+    latency: Mutex<Duration>,
     payload_bytes_max: usize,
 }
 
@@ -30,7 +37,7 @@ impl BusOnly {
     fn miss(&self, topic: &str) {
         for (filter, subscriber) in &*self.subscriptions.lock() {
             if filter.matches(topic) {
-                let _ = subscriber.send(BusEvent::Missed);
+                let _ = subscriber.send((Instant::now(), BusEvent::Missed));
             }
         }
     }
@@ -77,6 +84,7 @@ impl Bus for BusOnly {
         if self.cut.lock().iter().any(|cut| *cut == *topic) {
             return Ok(());
         }
+        let arrives = Instant::now() + *self.latency.lock();
         for (filter, subscriber) in &*self.subscriptions.lock() {
             if filter.matches(&topic) {
                 let message = BusMessage {
@@ -84,18 +92,23 @@ impl Bus for BusOnly {
                     payload: payload.clone(),
                     reply_to: None,
                 };
-                let _ = subscriber.send(BusEvent::Message(message));
+                let _ = subscriber.send((arrives, BusEvent::Message(message)));
             }
         }
         Ok(())
     }
 
     fn subscribe(&self, filter: ByteString, _: Option<ByteString>) -> Answer<BusSubscription> {
-        let (sender, mut receiver) = mpsc::unbounded_channel();
+        let (sender, receiver) = mpsc::unbounded_channel();
         self.subscriptions
             .lock()
             .push((Filter::parse(&filter).unwrap(), sender));
-        Answer::ok(futures_util::stream::poll_fn(move |context| receiver.poll_recv(context)).boxed())
+        let events = futures_util::stream::unfold(receiver, |mut receiver| async move {
+            let (arrives, event) = receiver.recv().await?;
+            tokio::time::sleep_until(arrives).await;
+            Some((event, receiver))
+        });
+        Answer::ok(events.boxed())
     }
 
     fn request(&self, _: ByteString, _: Bytes, _: Duration) -> Answer<Bytes> {
@@ -117,14 +130,17 @@ async fn hubs<const COUNT: usize>(payload_bytes_max: usize) -> (Arc<BusOnly>, [H
     (bus, hubs.try_into().unwrap())
 }
 
-fn session(hub: &Hub) -> Session {
-    let info = SessionInfo {
+fn info() -> SessionInfo {
+    SessionInfo {
         door: "test".into(),
         address: "127.0.0.1:5".to_owned(),
         account: Account::guest(),
         client: None,
-    };
-    hub.open(info).unwrap()
+    }
+}
+
+fn session(hub: &Hub) -> Session {
+    hub.open(info()).unwrap()
 }
 
 /// Waits until so many serve an operation, as a hub sees it.
@@ -317,7 +333,7 @@ async fn a_hub_that_is_silent_costs_its_callers_a_retry() {
     until_served(&caller, "never", 1).await;
     let answer = call(&caller, "never", Body::Single(Bytes::new()));
     tokio::time::sleep(Duration::from_millis(10)).await;
-    let begun = tokio::time::Instant::now();
+    let begun = Instant::now();
     bus.cut.lock().extend(["hubs".to_owned()]);
     assert!(answer.await.unwrap_err().is_retry());
     assert!(begun.elapsed() >= SILENCE_MAX - Duration::from_secs(1));
@@ -359,10 +375,150 @@ async fn a_hub_that_leaves_is_not_waited_for() {
     let (server, caller) = (session(&one), session(&other));
     serve(&server, "echo", echo);
     until_served(&caller, "echo", 1).await;
-    let begun = tokio::time::Instant::now();
-    one.inner().cluster.get().unwrap().leave();
+    let begun = Instant::now();
+    leave(&one).await;
     until_served(&caller, "echo", 0).await;
     assert!(begun.elapsed() < Duration::from_millis(500));
+    // Nor does it wait for one that has left.
+    leave(&other).await;
+    assert!(begun.elapsed() < Duration::from_millis(500));
+}
+
+async fn leave(hub: &Hub) {
+    hub.drain();
+    hub.inner().cluster.get().unwrap().leave().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hub_that_leaves_costs_no_caller_anything_while_others_serve() {
+    let (bus, [one, other, third]) = hubs(LETTER_BYTES).await;
+    *bus.latency.lock() = Duration::from_millis(10);
+    let (gone, stays, caller) = (session(&one), session(&other), session(&third));
+    let answered = [(); 2].map(|()| Arc::new(AtomicU64::new(0)));
+    for (server, answered) in [&gone, &stays].into_iter().zip(&answered) {
+        let answered = Arc::clone(answered);
+        serve(server, "echo", move |call, reply| {
+            answered.fetch_add(1, Ordering::Relaxed);
+            async {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                echo(call, reply).await;
+            }
+        });
+    }
+    until_served(&caller, "echo", 2).await;
+    let (caller, over) = (Arc::new(caller), CancellationToken::new());
+    let callers = [(); 10].map(|()| {
+        let (caller, over) = (Arc::clone(&caller), over.clone());
+        tokio::spawn(async move {
+            while !over.is_cancelled() {
+                let answer = call(&caller, "echo", Body::Single(Bytes::from("x"))).await;
+                assert_eq!(answer.unwrap().collect(10).await.unwrap(), "x");
+            }
+        })
+    });
+    let more = async |at: usize| {
+        let before = answered[at].load(Ordering::Relaxed);
+        while answered[at].load(Ordering::Relaxed) < before + 100 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    more(0).await;
+    one.drain();
+    drop(gone);
+    leave(&one).await;
+    more(1).await;
+    over.cancel();
+    for caller in callers {
+        caller.await.unwrap();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_for_a_hub_that_is_found_gone_is_made_at_another() {
+    let (_, [one, other, third]) = hubs(LETTER_BYTES).await;
+    let (gone, stays, caller) = (session(&one), session(&other), session(&third));
+    for server in [&gone, &stays] {
+        serve(server, "echo", echo);
+    }
+    until_served(&caller, "echo", 2).await;
+    let not_there = [HubId(other.epoch())];
+    let chosen = third
+        .inner()
+        .responders
+        .choose_besides("echo", &not_there)
+        .unwrap();
+    assert_eq!(chosen.elsewhere, Some(HubId(one.epoch())));
+    leave(&one).await;
+    until_served(&caller, "echo", 1).await;
+    let (reply, answer) = Replier::pair(1000);
+    let caller = Caller {
+        session: SessionId::HUB,
+        info: Arc::new(info()),
+    };
+    let call = Call {
+        operation: "echo".into(),
+        body: Body::Single(Bytes::from("x")),
+        content_type: None,
+        caller,
+        deadline: None,
+    };
+    chosen.responder.respond(call, reply);
+    assert_eq!(answer.await.unwrap().collect(10).await.unwrap(), "x");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_does_not_hear_that_a_hub_leaves_is_answered_for_a_while() {
+    let (bus, [one, other]) = hubs(LETTER_BYTES).await;
+    let (server, caller) = (session(&one), session(&other));
+    serve(&server, "echo", echo);
+    until_served(&caller, "echo", 1).await;
+    bus.cut.lock().push(PRESENCES.to_string());
+    let begun = Instant::now();
+    let leaving = tokio::spawn(async move { leave(&one).await });
+    tokio::time::sleep(LEAVE_TIME_MAX / 2).await;
+    let answer = call(&caller, "echo", Body::Single(Bytes::new()));
+    assert_eq!(answer.await.unwrap_err(), lost(GONE));
+    assert!(!leaving.is_finished());
+    leaving.await.unwrap();
+    assert_eq!(begun.elapsed(), LEAVE_TIME_MAX);
+    until_served(&caller, "echo", 0).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hub_whose_letter_comes_before_its_presence_is_answered() {
+    let (bus, [hub]) = hubs(LETTER_BYTES).await;
+    let server = session(&hub);
+    serve(&server, "echo", echo);
+    let caller = HubId(7);
+    let mut letters = bus.subscribe(caller.topic(), None).await.unwrap();
+    let opening = Opening {
+        op: "echo".to_owned(),
+        account: "guest".to_owned(),
+        door: "test".to_owned(),
+        address: "127.0.0.1:5".to_owned(),
+        deadline_ms: None,
+        content_type: None,
+        stream: false,
+        again: false,
+    };
+    let of_call = |from, said| Letter {
+        from,
+        content: Content::Call {
+            call: CallId { caller, number: 0 },
+            serial: 0,
+            said,
+        },
+    };
+    let open = of_call(caller, Said::Open(opening, Some(Bytes::from("x"))));
+    bus.publish(HubId(hub.epoch()).topic(), open.encode()).unwrap();
+    let Some(BusEvent::Message(answer)) = letters.next().await else {
+        panic!("an answer");
+    };
+    let answer = Letter::decode(&answer.payload).unwrap();
+    assert_eq!(
+        answer,
+        of_call(HubId(hub.epoch()), Said::Result(Bytes::from("x")))
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -488,7 +644,7 @@ async fn calls_do_not_wait_for_letters_that_were_lost() {
         let (bus, hubs) = hubs::<2>(LETTER_BYTES).await;
         let [one, other] = &hubs;
         let (_server, caller, answer) = pending_call(one, other).await;
-        let begun = tokio::time::Instant::now();
+        let begun = Instant::now();
         bus.miss(&HubId(hubs[loser].epoch()).topic());
         let fault = answer.await.unwrap_err();
         assert!(fault.is_retry(), "{fault}");

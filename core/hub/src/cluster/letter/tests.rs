@@ -65,7 +65,7 @@ proptest! {
 }
 
 #[test]
-fn pages_and_questions_are_read_as_they_were_written() {
+fn what_is_not_of_a_call_is_read_as_it_was_written() {
     let page = ServedPage {
         version: 3,
         after: String::new(),
@@ -82,6 +82,8 @@ fn pages_and_questions_are_read_as_they_were_written() {
         Content::Ask {
             after: "ä".to_owned(),
         },
+        Content::Released,
+        Content::Left,
     ] {
         let letter = Letter {
             from: HubId(7),
