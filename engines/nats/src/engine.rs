@@ -114,6 +114,8 @@ impl Engine for Nats {
             let ended = async {
                 // What is left the servers clear up.
                 let _ = janitor.is_done(&link).await;
+                // What was published is with the server, before the connection ends and the process with it.
+                let _ = link.round_trip().await;
                 link.closed.cancel();
                 link.client
                     .drain()
