@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use rustix::net::RecvFlags;
 use tokio::io::Interest;
-use tokio::net::{TcpStream, UnixStream};
+use tokio::net::TcpStream;
 
 use crate::config::{ListenerConfig, ProxyProtocol};
 use crate::connection::{Connection, ConnectionInfo, LocalAddress, PeerAddress};
@@ -74,8 +74,8 @@ impl Handshake<'_> {
                 let info = self.info(PeerAddress::Ip(peer), self.tcp_local(&stream));
                 self.connection(Carrier::Tcp(stream), info, slot)
             }
-            Accepted::Unix(stream) => {
-                let info = self.unix_info(&stream);
+            Accepted::Unix(stream, uid) => {
+                let info = self.unix_info(uid);
                 self.connection(Carrier::Unix(stream), info, slot)
             }
         })
@@ -84,8 +84,8 @@ impl Handshake<'_> {
     async fn negotiate(&self, accepted: Accepted, slot: Slot) -> Result<Connection, HandshakeError> {
         match accepted {
             Accepted::Tcp(stream, peer) => self.negotiate_tcp(stream, peer, slot).await,
-            Accepted::Unix(stream) => {
-                let mut info = self.unix_info(&stream);
+            Accepted::Unix(stream, uid) => {
+                let mut info = self.unix_info(uid);
                 let Some(tls) = &self.config.tls else {
                     return Ok(self.connection(Carrier::Unix(stream), info, slot));
                 };
@@ -135,9 +135,9 @@ impl Handshake<'_> {
         )
     }
 
-    fn unix_info(&self, stream: &UnixStream) -> ConnectionInfo {
+    fn unix_info(&self, uid: Option<u32>) -> ConnectionInfo {
         let mut info = self.info(PeerAddress::Unix, self.local.clone());
-        info.peer_uid = stream.peer_cred().ok().map(|credentials| credentials.uid());
+        info.peer_uid = uid;
         info
     }
 

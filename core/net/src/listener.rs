@@ -134,7 +134,7 @@ impl Door {
     fn admit(&self, accepted: &Accepted) -> Option<Slot> {
         let peer = match accepted {
             Accepted::Tcp(_, peer) => PeerAddress::Ip(*peer),
-            Accepted::Unix(_) => PeerAddress::Unix,
+            Accepted::Unix(..) => PeerAddress::Unix,
         };
         self.try_admit(peer)
             .map_err(|reason| self.network.refuse(reason, &peer, &self.local))
@@ -162,7 +162,7 @@ impl Door {
     async fn serve(&self, accepted: Accepted, slot: Slot, handler: &impl Accept) {
         let peer = match &accepted {
             Accepted::Tcp(_, peer) => PeerAddress::Ip(*peer),
-            Accepted::Unix(_) => PeerAddress::Unix,
+            Accepted::Unix(..) => PeerAddress::Unix,
         };
         let handshake = Handshake {
             network: &self.network,

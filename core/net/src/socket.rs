@@ -7,7 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use socket2::{Domain, Protocol, SockRef, TcpKeepalive, Type};
-use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use switchboard_unix::UnixStream;
+use tokio::net::{TcpListener, TcpStream, UnixListener};
 
 use crate::address::Endpoint;
 use crate::config::ConfigError;
@@ -103,7 +104,8 @@ pub(crate) enum Socket {
 #[derive(Debug)]
 pub(crate) enum Accepted {
     Tcp(TcpStream, SocketAddr),
-    Unix(UnixStream),
+    /// With the user at the other end.
+    Unix(UnixStream, Option<u32>),
 }
 
 impl Socket {
@@ -169,7 +171,11 @@ impl Socket {
                 .accept()
                 .await
                 .map(|(stream, peer)| Accepted::Tcp(stream, canonical(peer))),
-            Self::Unix(listener) => listener.accept().await.map(|(stream, _)| Accepted::Unix(stream)),
+            Self::Unix(listener) => {
+                let (stream, _) = listener.accept().await?;
+                let uid = stream.peer_cred().ok().map(|credentials| credentials.uid());
+                Ok(Accepted::Unix(stream.try_into()?, uid))
+            }
         }
     }
 }

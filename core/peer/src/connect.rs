@@ -9,7 +9,8 @@ use std::time::Duration;
 use http::HeaderMap;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, RootCertStore};
-use tokio::net::{TcpStream, UnixStream};
+use switchboard_unix::UnixStream;
+use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 

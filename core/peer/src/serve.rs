@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::ServerConfig;
-use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use switchboard_unix::UnixStream;
+use tokio::net::{TcpListener, TcpStream, UnixListener};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
@@ -53,7 +54,7 @@ impl Listener for UnixListener {
         let (stream, _) = UnixListener::accept(self).await?;
         let uid = stream.peer_cred().map(|peer| peer.uid());
         let name = uid.map_or_else(|_| "unix".to_owned(), |uid| format!("unix:uid={uid}"));
-        Ok((ready(Ok(stream)), name))
+        Ok((ready(stream.try_into()), name))
     }
 }
 

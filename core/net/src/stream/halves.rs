@@ -5,8 +5,9 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use switchboard_unix as unix;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{tcp, unix};
+use tokio::net::tcp;
 
 use super::{Carrier, Stream};
 use crate::network::Slot;
@@ -33,14 +34,14 @@ pub struct WriteHalf {
 #[derive(Debug)]
 enum ReadCarrier {
     Tcp(tcp::OwnedReadHalf),
-    Unix(unix::OwnedReadHalf),
+    Unix(unix::ReadHalf),
     Tls(tokio::io::ReadHalf<Carrier>),
 }
 
 #[derive(Debug)]
 enum WriteCarrier {
     Tcp(tcp::OwnedWriteHalf),
-    Unix(unix::OwnedWriteHalf),
+    Unix(unix::WriteHalf),
     Tls(tokio::io::WriteHalf<Carrier>),
 }
 
