@@ -7,6 +7,7 @@
 
 mod blocks;
 mod bodies;
+mod busy_poll;
 mod dispatch;
 mod input;
 mod linger;
@@ -30,6 +31,7 @@ use crate::parts::PartSender;
 use crate::peer::Peer;
 use crate::service::Service;
 use bodies::Bodies;
+use busy_poll::{BusyPoll, Looked};
 use input::Input;
 use linger::Linger;
 use notifications::Notifications;
@@ -60,6 +62,7 @@ pub(crate) struct Driver<T> {
     rest: Linger,
     /// Whether several messages came at once since the last rest.
     is_crowded: bool,
+    busy_poll: BusyPoll,
 }
 
 /// Why nothing is read for now.
@@ -114,6 +117,7 @@ impl<T: Transport> Driver<T> {
             linger: Linger::default(),
             rest: Linger::default(),
             is_crowded: false,
+            busy_poll: BusyPoll::default(),
             connection,
         }
     }
@@ -140,6 +144,7 @@ impl<T: Transport> Driver<T> {
             return Ok(handled);
         }
         let written = self.poll_output(cx)?;
+        self.busy_poll.expecting |= written;
         self.check_finished();
         Ok(handled || read || written || matches!(self.phase, Phase::Closing { .. }))
     }
@@ -211,6 +216,18 @@ impl<T: Transport> Driver<T> {
             until: None,
             shut: false,
         };
+    }
+
+    /// There is nothing to do: a last look, or several, before the task sleeps.
+    fn rest(&mut self, cx: &mut Context<'_>) -> Result<Looked, CloseReason> {
+        // Where many talk at once more of them come right away: to look once more costs less than to fall asleep and
+        // be woken, and gathers more into one write. One alone would pay for it with an empty look, and with the wake
+        // of a second worker, for every message: it is looked for past the runtime.
+        if std::mem::take(&mut self.is_crowded) {
+            let _ = self.rest.give_way(cx);
+            return Ok(Looked::Nothing);
+        }
+        self.poll_busy(cx)
     }
 
     fn poll_closing(&mut self, cx: &mut Context<'_>) -> Result<bool, CloseReason> {
@@ -293,20 +310,19 @@ impl<T: Transport> Future for Driver<T> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<CloseReason> {
         let this = self.get_mut();
         this.connection.register_driver(cx);
-        for _ in 0..ROUNDS_MAX {
-            match this.round(cx) {
-                Ok(true) => {}
-                Ok(false) => {
-                    if this.arm_timer(cx) {
-                        // Where many talk at once more of them come right away: to look once more costs less than to
-                        // fall asleep and be woken, and gathers more into one write. One alone would pay for it with
-                        // an empty look, and with the wake of a second worker, for every message.
-                        if std::mem::take(&mut this.is_crowded) {
-                            let _ = this.rest.give_way(cx);
-                        }
-                        return Poll::Pending;
-                    }
-                }
+        this.begin_turn();
+        let mut rounds = 0;
+        while rounds < ROUNDS_MAX {
+            rounds += 1;
+            let rested = match this.round(cx) {
+                Ok(false) if this.arm_timer(cx) => this.rest(cx),
+                Ok(_) => continue,
+                Err(reason) => Err(reason),
+            };
+            match rested {
+                // Looks have a bound of their own.
+                Ok(Looked::More) => rounds = 0,
+                Ok(Looked::Nothing) => return Poll::Pending,
                 Err(reason) => {
                     // What is set first stays: nobody else sets it.
                     let _ = this.connection.reason.set(reason.clone());

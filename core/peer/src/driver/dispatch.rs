@@ -24,6 +24,9 @@ const BUSY: &str = "request rate limit";
 
 impl<T: Transport> Driver<T> {
     pub(super) fn dispatch(&mut self, message: Message, cx: &Context<'_>) -> Result<(), CloseReason> {
+        // What a request makes to be done shows in the table of calls; everything else goes to another task.
+        self.busy_poll.expecting &=
+            matches!(message, Message::SingleRequest { .. } | Message::Heartbeat { .. });
         match message {
             Message::SingleRequest {
                 id,

@@ -33,6 +33,8 @@ pub(super) struct Input {
     blocks: Blocks,
     /// Bytes to read at once; follows what comes.
     size: usize,
+    /// Bytes that [`put`](Self::put) added, of which the timing has not been told.
+    put_bytes: usize,
     /// The other side may send more.
     pub(super) open: bool,
 }
@@ -44,6 +46,7 @@ impl Input {
             buffer: read,
             blocks: Blocks::default(),
             size: READ_BYTES_MIN,
+            put_bytes: 0,
             open: true,
         }
     }
@@ -55,7 +58,7 @@ impl Input {
         cx: &mut Context<'_>,
     ) -> Poll<std::io::Result<usize>> {
         if self.buffer.capacity() - self.buffer.len() < self.size / 2 {
-            self.make_room();
+            self.make_room(self.size);
         }
         let room = self.buffer.capacity() - self.buffer.len();
         let read = std::task::ready!(poll_read_buf(Pin::new(io), cx, &mut self.buffer))?;
@@ -65,14 +68,23 @@ impl Input {
         Poll::Ready(Ok(read))
     }
 
-    /// Makes room for a read: in the same buffer if nothing in it is in use, else in a new one.
-    fn make_room(&mut self) {
-        if self.buffer.try_reclaim(self.size) {
+    /// Adds bytes that were read past the runtime.
+    pub(super) fn put(&mut self, bytes: &[u8]) {
+        if self.buffer.capacity() - self.buffer.len() < bytes.len() {
+            self.make_room(self.size.max(bytes.len()));
+        }
+        self.buffer.extend_from_slice(bytes);
+        self.put_bytes += bytes.len();
+    }
+
+    /// Makes room for a read of `size` bytes: in the same buffer if nothing in it is in use, else in a new one.
+    fn make_room(&mut self, size: usize) {
+        if self.buffer.try_reclaim(size) {
             return;
         }
         let unread = self.buffer.len();
         // At least twice what there is: a long message is moved only a few times.
-        let mut next = BytesMut::with_capacity(unread + self.size.max(unread));
+        let mut next = BytesMut::with_capacity(unread + size.max(unread));
         next.extend_from_slice(&self.buffer);
         self.replace(next);
     }
@@ -115,6 +127,10 @@ impl<T: Transport> Driver<T> {
         }
         let _cork = Cork::new();
         let before = self.work_through(cx)?;
+        let put = std::mem::take(&mut self.input.put_bytes);
+        if put > 0 {
+            self.timing.read(put, before, Instant::now());
+        }
         if self.pause.is_some() || matches!(self.phase, Phase::Closing { .. }) {
             return Ok(true);
         }
