@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use bytes::Bytes;
-use switchboard_peer::{Caller, Handlers, Options, Peer, Side, serve};
+use switchboard_peer::{Handlers, Options, Peer, connect, serve};
 use tokio_util::sync::CancellationToken;
 
 use super::{Contender, Echo, Greeting};
@@ -38,15 +38,7 @@ impl Contender for Switchboard {
     }
 
     async fn connect(address: &Address) -> Result<EchoPeer> {
-        let stream = address.connect().await?;
-        let peer = Peer::start(
-            stream,
-            Side::Connecting,
-            Handlers::new(),
-            Options::default(),
-            Caller::default(),
-        )
-        .await?;
+        let peer = connect(&address.to_string(), Handlers::new()).await?;
         Ok(EchoPeer(peer))
     }
 }
