@@ -77,6 +77,8 @@ pub struct Context {
     pub account: Option<String>,
     /// `SWITCHBOARD_DOOR`: the gateway the call came in by; not set if unknown.
     pub door: Option<String>,
+    /// `SWITCHBOARD_CONTENT_TYPE`: what the payload is, as a media type; not set if the caller did not say.
+    pub content_type: Option<String>,
 }
 
 /// Why a run brought no result.
@@ -216,6 +218,7 @@ fn start(job: &Job) -> Result<(Supervisor, ChildStdin, ChildStdout), Fault> {
     let optional = [
         ("SWITCHBOARD_ACCOUNT", job.context.account.as_ref()),
         ("SWITCHBOARD_DOOR", job.context.door.as_ref()),
+        ("SWITCHBOARD_CONTENT_TYPE", job.context.content_type.as_ref()),
         ("SWITCHBOARD_DEADLINE_MS", remaining.as_ref()),
     ];
     for (name, value) in optional {

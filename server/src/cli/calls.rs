@@ -55,10 +55,11 @@ The program is started once for each call. It reads the payload from stdin and w
 
 It finds in its environment:
 
-  SWITCHBOARD_OPERATION    the operation that was called
-  SWITCHBOARD_ACCOUNT      who called
-  SWITCHBOARD_DOOR         how the caller is connected: gotalk, http, websocket, …
-  SWITCHBOARD_DEADLINE_MS  milliseconds left for the call
+  SWITCHBOARD_OPERATION     the operation that was called
+  SWITCHBOARD_ACCOUNT       who called
+  SWITCHBOARD_DOOR          how the caller is connected: gotalk, http, websocket, …
+  SWITCHBOARD_CONTENT_TYPE  what the payload is, such as image/png, if the caller said so
+  SWITCHBOARD_DEADLINE_MS   milliseconds left for the call
 
 When the caller gives up or the deadline passes, the program and everything it started get SIGTERM, and two seconds
 later SIGKILL. What it leaves running in the background when it ends has two seconds to finish its output.

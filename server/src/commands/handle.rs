@@ -148,6 +148,7 @@ impl Handler {
                 operation: context.operation().to_string(),
                 account: caller.account.clone(),
                 door: caller.door.clone(),
+                content_type: context.content_type().map(str::to_owned),
             },
             deadline: [own, context.deadline()].into_iter().flatten().min(),
         })

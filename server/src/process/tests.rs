@@ -192,20 +192,21 @@ fn lack_of_resources_passes() {
 #[tokio::test]
 async fn the_program_knows_its_call() {
     let script = "echo $SWITCHBOARD_OPERATION ${SWITCHBOARD_ACCOUNT-none} ${SWITCHBOARD_DOOR-none}; \
-                  echo ${SWITCHBOARD_DEADLINE_MS-none}";
+                  echo ${SWITCHBOARD_CONTENT_TYPE-none}; echo ${SWITCHBOARD_DEADLINE_MS-none}";
     let mut job = shell(script);
     job.context.operation = "upper".into();
     assert_eq!(
         result_of(&job, once("")).await,
-        Ok("upper none none\nnone\n".into())
+        Ok("upper none none\nnone\nnone\n".into())
     );
 
     job.context.account = Some("ann".into());
     job.context.door = Some("gotalk".into());
+    job.context.content_type = Some("text/plain; charset=utf-8".into());
     job.deadline = Some(Instant::now() + PATIENCE);
     let said = result_of(&job, once("")).await.expect("it ends well");
-    let (names, milliseconds) = said.trim().split_once('\n').expect("two lines");
-    assert_eq!(names, "upper ann gotalk");
+    let (known, milliseconds) = said.trim().rsplit_once('\n').expect("three lines");
+    assert_eq!(known, "upper ann gotalk\ntext/plain; charset=utf-8");
     let milliseconds: u64 = milliseconds.parse().expect("a number");
     assert!((1..=20_000).contains(&milliseconds), "{milliseconds}");
 }

@@ -93,6 +93,23 @@ async fn a_browser_is_told_what_a_programs_results_are() {
 }
 
 #[tokio::test]
+async fn a_program_is_told_what_its_payload_is() {
+    let (daemon, door) = start(&[]).await;
+    let script = "cat; printf ' is %s' ${SWITCHBOARD_CONTENT_TYPE-unsaid}";
+    let _what = daemon.handle(&["what", "--", "sh", "-c", script]).await;
+    let url = format!("{door}/call/what");
+    for (header, answer) in [
+        ("Content-Type: image/png", "x is image/png"),
+        ("Content-Type:", "x is unsaid"),
+        ("Content-Type: no media type", "x is unsaid"),
+    ] {
+        fetch(&daemon, &["-H", header, "-d", "x", &url])
+            .await
+            .is(0, answer);
+    }
+}
+
+#[tokio::test]
 async fn what_is_published_at_one_door_is_seen_at_the_other() {
     let (daemon, door) = start(&[]).await;
     daemon
