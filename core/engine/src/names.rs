@@ -1,7 +1,9 @@
 //! The names of what an engine keeps, and their bounds.
 
 use std::borrow::Borrow;
+use std::cmp::Ordering;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 
 use bytes::Bytes;
 use bytestring::ByteString;
@@ -37,8 +39,25 @@ pub struct Bucket(ByteString);
 pub struct QueueName(ByteString);
 
 /// A key: 1 to [`KEY_BYTES_MAX`] bytes, any bytes, ordered by their values.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Key(Bytes);
+#[derive(Clone)]
+pub struct Key(KeyBytes);
+
+/// Most bytes of a key that stands in place: with these, a key is no larger than `Bytes` are.
+const SHORT_KEY_BYTES_MAX: usize = 23;
+
+/// Fewest bytes of a key in memory of its own.
+const LONG_KEY_BYTES_MIN: usize = SHORT_KEY_BYTES_MAX + 1;
+
+/// Most keys are short. To copy such a one costs less than to share its memory, and it holds no larger piece of memory
+/// that it may be a part of.
+#[derive(Clone)]
+enum KeyBytes {
+    Short {
+        length: u8,
+        bytes: [u8; SHORT_KEY_BYTES_MAX],
+    },
+    Long(Bytes),
+}
 
 macro_rules! plain_name {
     ($name:ident, $noun:literal) => {
@@ -94,13 +113,31 @@ fn check_plain(noun: &str, name: &str) -> Result<(), EngineError> {
 impl Key {
     /// # Errors
     /// [`EngineError::Invalid`] when it is empty, [`EngineError::TooLarge`] over [`KEY_BYTES_MAX`].
-    pub fn new(key: impl Into<Bytes>) -> Result<Self, EngineError> {
-        let key = key.into();
-        match key.len() {
+    pub fn new(key: impl AsRef<[u8]> + Into<Bytes>) -> Result<Self, EngineError> {
+        Self::new_with(key, Into::into)
+    }
+
+    /// The same of bytes that are `long` when they take memory of their own: they are copied, or a part of `Bytes` that
+    /// there are.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn new_with<K: AsRef<[u8]>>(key: K, long: impl FnOnce(K) -> Bytes) -> Result<Self, EngineError> {
+        let found = key.as_ref();
+        let length = found.len();
+        match length {
             0 => Err(EngineError::Invalid(format!(
                 "the key is empty: it needs 1 to {KEY_BYTES_MAX} bytes"
             ))),
-            1..=KEY_BYTES_MAX => Ok(Self(key)),
+            1..=SHORT_KEY_BYTES_MAX => {
+                let mut bytes = [0; SHORT_KEY_BYTES_MAX];
+                bytes[..length].copy_from_slice(found);
+                Ok(Self(KeyBytes::Short {
+                    length: length as u8,
+                    bytes,
+                }))
+            }
+            LONG_KEY_BYTES_MIN..=KEY_BYTES_MAX => Ok(Self(KeyBytes::Long(long(key)))),
             bytes => Err(EngineError::TooLarge(format!(
                 "the key has {bytes} bytes: at most {KEY_BYTES_MAX} are possible"
             ))),
@@ -108,31 +145,73 @@ impl Key {
     }
 
     /// The bytes.
-    pub fn as_bytes(&self) -> &Bytes {
-        &self.0
+    #[inline]
+    pub fn as_bytes(&self) -> &[u8] {
+        match &self.0 {
+            KeyBytes::Short { length, bytes } => bytes.get(..usize::from(*length)).unwrap_or(bytes),
+            KeyBytes::Long(bytes) => bytes,
+        }
     }
 
-    /// The bytes, taken out.
-    pub fn into_bytes(self) -> Bytes {
-        self.0
+    /// The same in memory of its own: a long key may be a part of a larger piece, which it holds.
+    pub fn unshared(&self) -> Self {
+        Self(match &self.0 {
+            KeyBytes::Long(bytes) => KeyBytes::Long(Bytes::copy_from_slice(bytes)),
+            short => short.clone(),
+        })
+    }
+
+    /// The bytes, to be kept: those of a long key are shared.
+    pub fn to_bytes(&self) -> Bytes {
+        match &self.0 {
+            KeyBytes::Short { .. } => Bytes::copy_from_slice(self.as_bytes()),
+            KeyBytes::Long(bytes) => bytes.clone(),
+        }
+    }
+}
+
+impl PartialEq for Key {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_bytes() == other.as_bytes()
+    }
+}
+
+impl Eq for Key {}
+
+impl PartialOrd for Key {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Key {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.as_bytes().cmp(other.as_bytes())
+    }
+}
+
+impl Hash for Key {
+    // As slices do, which keys can be looked up by.
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.as_bytes().hash(state);
     }
 }
 
 impl Borrow<[u8]> for Key {
     fn borrow(&self) -> &[u8] {
-        &self.0
+        self.as_bytes()
     }
 }
 
 impl AsRef<[u8]> for Key {
     fn as_ref(&self) -> &[u8] {
-        &self.0
+        self.as_bytes()
     }
 }
 
 impl fmt::Debug for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Key({})", self.0.escape_ascii())
+        write!(f, "Key({})", self.as_bytes().escape_ascii())
     }
 }
 
@@ -186,6 +265,22 @@ mod tests {
             Key::new(vec![0; KEY_BYTES_MAX + 1]),
             Err(EngineError::TooLarge(_))
         ));
+    }
+
+    #[test]
+    fn keys_are_alike_however_they_are_held() {
+        assert_eq!(size_of::<Key>(), size_of::<Bytes>());
+        for bytes in [1, SHORT_KEY_BYTES_MAX, SHORT_KEY_BYTES_MAX + 1, 1000] {
+            let text = vec![b'k'; bytes];
+            let key = Key::new(text.clone()).unwrap();
+            assert_eq!(key.as_bytes(), text);
+            assert_eq!(key.to_bytes(), text);
+            let set = foldhash::HashSet::from_iter([key.clone()]);
+            assert!(set.contains(&text[..]));
+            let longer = Key::new([&text[..], b"k"].concat()).unwrap();
+            let greater = Key::new("l").unwrap();
+            assert!(key < longer && longer < greater && key == key.clone());
+        }
     }
 
     #[test]

@@ -185,7 +185,7 @@ async fn scan(engine: &Embedded, name: &str, expected: &Expected, what: &str) ->
         Ok(page) => {
             let seen = page.entries.into_iter();
             let seen: Expected = seen
-                .map(|(key, entry)| ((name.to_owned(), key.into_bytes().to_vec()), entry.value.to_vec()))
+                .map(|(key, entry)| ((name.to_owned(), key.as_bytes().to_vec()), entry.value.to_vec()))
                 .collect();
             let there = expected.iter().filter(|((bucket, _), _)| bucket == name);
             assert!(

@@ -88,7 +88,7 @@ fn apply(hub: &HubInner, event: WatchEvent) -> WatchEvent {
 }
 
 fn message(key: &Key, entry: &Entry) -> Option<Message> {
-    let topic = ByteString::try_from(key.as_bytes().clone()).ok()?;
+    let topic = ByteString::try_from(key.to_bytes()).ok()?;
     names::check_topic(&topic).ok()?;
     names::check_retained_topic(&topic).ok()?;
     let record = record::decode(&entry.value)?;

@@ -78,7 +78,7 @@ impl<'a> Paging<'a> {
         };
         let first = record::key_of(bucket, &scan.prefix);
         let from = match &scan.after {
-            Some(after) if **after.as_bytes() >= *scan.prefix => {
+            Some(after) if *after.as_bytes() >= *scan.prefix => {
                 Bound::Excluded(record::key_of(bucket, after.as_bytes()))
             }
             _ => Bound::Included(first.clone()),
@@ -187,7 +187,7 @@ impl<'a> Paging<'a> {
             self.scan
                 .after
                 .as_ref()
-                .is_none_or(|after| slot.key() > &after.as_bytes()[..])
+                .is_none_or(|after| slot.key() > after.as_bytes())
         };
         slot.bucket() == self.id && slot.key().starts_with(&self.scan.prefix) && is_after()
     }

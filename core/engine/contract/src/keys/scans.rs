@@ -32,7 +32,7 @@ pub async fn scans_are_ordered_and_complete(bed: &mut dyn TestBed) {
             .filter(|name| name.starts_with(&prefix))
             .collect();
         let all = store.scan(&prefix, limit).await;
-        assert!(all.iter().all(|(name, entry)| name.as_bytes() == &entry.value));
+        assert!(all.iter().all(|(name, entry)| name.as_bytes() == entry.value));
         let seen: Vec<Vec<u8>> = all.iter().map(|(name, _)| name.as_bytes().to_vec()).collect();
         assert_eq!(seen, under);
 

@@ -16,10 +16,7 @@ fn said(refused: Result<impl std::fmt::Debug, Fault>) -> String {
 #[test]
 fn keys_and_values_are_text_or_base64() {
     let (bucket, key, put) = write(WriteVerb::Put, r#"{"key":"ä","value":"x"}"#).unwrap();
-    assert_eq!(
-        (bucket, key.as_bytes().as_ref()),
-        (Bucket::default(), "ä".as_bytes())
-    );
+    assert_eq!((bucket, key.as_bytes()), (Bucket::default(), "ä".as_bytes()));
     assert_eq!(put, Write::put("x"));
     let body = r#"{"bucket":"b","key_base64":"/w==","value_base64":"AP8="}"#;
     let (bucket, key, put) = write(WriteVerb::Put, body).unwrap();

@@ -33,7 +33,7 @@ impl Bed {
         let page = self.scan_with_rounds().await;
         let entries = page.entries.into_iter();
         entries
-            .map(|(key, entry)| (key.into_bytes().to_vec(), entry.value))
+            .map(|(key, entry)| (key.as_bytes().to_vec(), entry.value))
             .collect()
     }
 
