@@ -12,7 +12,13 @@ use libfuzzer_sys::fuzz_target;
 #[path = "../../gateways/redis/src/request.rs"]
 mod request;
 
-use request::{RequestError, RequestLimits, Requests, Words};
+#[allow(dead_code)]
+#[rustfmt::skip]
+#[path = "../../gateways/redis/src/words.rs"]
+mod words;
+
+use request::{RequestError, RequestLimits, Requests};
+use words::Words;
 
 /// Small enough that inputs reach every bound.
 const LIMITS: RequestLimits = RequestLimits {
@@ -36,9 +42,10 @@ fn read(connection: &[u8], size: usize) -> (Vec<Words>, Option<RequestError>) {
     for piece in connection.chunks(size) {
         buffer.extend_from_slice(piece);
         loop {
-            match requests.next(&mut buffer) {
-                Ok(Some(words)) => commands.push(words),
-                Ok(None) => break,
+            let mut words = Words::default();
+            match requests.next(&mut buffer, &mut words) {
+                Ok(true) => commands.push(words),
+                Ok(false) => break,
                 Err(error) => return (commands, Some(error)),
             }
         }

@@ -4,27 +4,31 @@ use bytes::Bytes;
 use switchboard_hub::keys::Key;
 
 use crate::refusal::Refusal;
-use crate::request::Words;
+use crate::words::{WordSlice, Words};
 
 /// A command as it was sent: its name is the argument 0.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Args(Words);
 
-impl From<Words> for Args {
-    fn from(words: Words) -> Self {
-        Self(words)
-    }
-}
-
 impl Args {
+    /// The words, for a new command to be read into.
+    pub(crate) fn words(&mut self) -> &mut Words {
+        &mut self.0
+    }
+
+    /// None any more; nothing is held.
+    pub(crate) fn clear(&mut self) {
+        self.0.clear();
+    }
+
     /// How many bytes they have.
     pub(crate) fn bytes(&self) -> usize {
-        self.0.iter().map(Bytes::len).sum()
+        self.from(0).bytes()
     }
 
     /// The same in memory of their own: they may be kept, while what they were read from is not.
     pub(crate) fn unshared(&self) -> Self {
-        self.0.iter().map(|arg| Bytes::copy_from_slice(arg)).collect()
+        Self(self.0.unshared())
     }
 
     /// One of them as text.
@@ -41,19 +45,25 @@ impl Args {
     }
 
     /// One of them; what is not there is empty.
-    pub(crate) fn at(&self, index: usize) -> &Bytes {
-        static EMPTY: Bytes = Bytes::new();
-        self.0.get(index).unwrap_or(&EMPTY)
+    #[inline]
+    pub(crate) fn at(&self, index: usize) -> &[u8] {
+        self.get(index).unwrap_or_default()
     }
 
     /// One of them, if it is there.
-    pub(crate) fn get(&self, index: usize) -> Option<&Bytes> {
+    #[inline]
+    pub(crate) fn get(&self, index: usize) -> Option<&[u8]> {
         self.0.get(index)
     }
 
+    /// One of them, to be kept: it holds all that was read with it.
+    pub(crate) fn share(&self, index: usize) -> Bytes {
+        self.0.share(index).unwrap_or_default()
+    }
+
     /// Those from an index on.
-    pub(crate) fn from(&self, index: usize) -> &[Bytes] {
-        self.0.get(index..).unwrap_or_default()
+    pub(crate) fn from(&self, index: usize) -> WordSlice<'_> {
+        self.0.from(index)
     }
 
     /// Whether an argument is this word, in whatever case.
@@ -67,7 +77,7 @@ impl Args {
     /// # Errors
     /// When it is empty or too long.
     pub(crate) fn key(&self, index: usize) -> Result<Key, Refusal> {
-        Ok(Key::new(self.at(index).clone())?)
+        Ok(Key::new_with(self.at(index), |_| self.share(index))?)
     }
 
     /// An integer of 64 bits, written as Redis does: no sign but `-`, no leading zeros, no spaces.
@@ -97,8 +107,8 @@ impl Args {
     }
 }
 
-impl FromIterator<Bytes> for Args {
-    fn from_iter<I: IntoIterator<Item = Bytes>>(args: I) -> Self {
+impl<B: AsRef<[u8]>> FromIterator<B> for Args {
+    fn from_iter<I: IntoIterator<Item = B>>(args: I) -> Self {
         Self(args.into_iter().collect())
     }
 }

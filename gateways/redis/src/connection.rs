@@ -37,6 +37,8 @@ pub(crate) struct Talk {
     write: WriteHalf,
     buffer: BytesMut,
     requests: Requests,
+    /// Of the command at hand; their memory is used again.
+    args: Args,
     conversation: Conversation,
     read_bytes: usize,
     /// Whether something came while answers were written.
@@ -111,6 +113,7 @@ impl Talk {
             write,
             buffer: BytesMut::new(),
             requests: Requests::new(conversation.shared.options.request),
+            args: Args::default(),
             conversation,
             read_bytes: READ_BYTES_MIN,
             has_more: false,
@@ -152,17 +155,17 @@ impl Talk {
     async fn work(&mut self) -> Result<(), End> {
         let mut done = 0;
         let outcome = loop {
-            let words = match self.requests.next(&mut self.buffer) {
-                Ok(Some(words)) => words,
-                Ok(None) => break Ok(()),
+            match self.requests.next(&mut self.buffer, self.args.words()) {
+                Ok(true) => {}
+                Ok(false) => break Ok(()),
                 Err(error) => {
                     self.conversation
                         .reply
                         .refusal(&Refusal::of(format!("ERR {error}")));
                     break Err(End::Malformed(error));
                 }
-            };
-            if let Err(end) = self.command(words.into()).await {
+            }
+            if let Err(end) = self.command().await {
                 break Err(end);
             }
             done += 1;
@@ -180,9 +183,11 @@ impl Talk {
         outcome
     }
 
-    async fn command(&mut self, args: Args) -> Result<(), End> {
+    async fn command(&mut self) -> Result<(), End> {
         let mut from = self.conversation.reply.len();
-        let step = self.conversation.execute(args);
+        let step = self.conversation.execute(&mut self.args);
+        // What was read is a part of a buffer that others wait for.
+        self.args.clear();
         let end = match step {
             Step::Done => Ok(()),
             Step::Close => Err(End::Quit),

@@ -43,6 +43,8 @@ pub(crate) struct Conversation {
     pub(crate) subscriptions: Option<Box<Subscriptions>>,
     /// The name of the last command.
     pub(crate) last: &'static str,
+    /// The last one that was looked up: many ask for the same again and again.
+    found: Option<&'static Command>,
     /// Used again for each command on keys.
     spare: Option<Box<KeyCommand>>,
 }
@@ -154,6 +156,7 @@ impl Conversation {
             watched: Vec::new(),
             subscriptions: None,
             last: "NULL",
+            found: None,
             spare: None,
         }
     }
@@ -164,9 +167,9 @@ impl Conversation {
     }
 
     /// Does a command, as far as that can be done at once.
-    pub(crate) fn execute(&mut self, args: Args) -> Step {
-        let command = match table::find(args.at(0)) {
-            Some(command) => resolve(command, &args),
+    pub(crate) fn execute(&mut self, args: &mut Args) -> Step {
+        let command = match self.find(args.at(0)) {
+            Some(command) => resolve(command, args),
             None if HTTP_WORDS.iter().any(|word| args.is(0, word)) => {
                 let address = &self.client.address;
                 tracing::warn!(
@@ -175,7 +178,7 @@ impl Conversation {
                 );
                 return Step::Close;
             }
-            None => Err(unknown(&args)),
+            None => Err(unknown(args)),
         };
         let outcome = match command {
             Ok(command) => {
@@ -194,17 +197,23 @@ impl Conversation {
         })
     }
 
+    fn find(&mut self, name: &[u8]) -> Option<&'static Command> {
+        let is_meant = |command: &&Command| command.name.as_bytes().eq_ignore_ascii_case(name);
+        self.found = self.found.filter(is_meant).or_else(|| table::find(name));
+        self.found
+    }
+
     fn doom(&mut self) {
         if let Some(transaction) = &mut self.transaction {
             transaction.doom();
         }
     }
 
-    fn run_or_queue(&mut self, command: &'static Command, args: Args) -> Result<Step, Refusal> {
+    fn run_or_queue(&mut self, command: &'static Command, args: &mut Args) -> Result<Step, Refusal> {
         if self.transaction.is_none() || NEVER_QUEUED.contains(&command.name) {
             return self.run(command, args);
         }
-        let queued = self.queue(command, &args);
+        let queued = self.queue(command, args);
         if queued.is_err() {
             self.doom();
         }
@@ -224,12 +233,12 @@ impl Conversation {
         )))
     }
 
-    fn run(&mut self, command: &'static Command, args: Args) -> Result<Step, Refusal> {
+    fn run(&mut self, command: &'static Command, args: &mut Args) -> Result<Step, Refusal> {
         match command.run {
-            Run::Keys(_) if command.name == "get" => self.get(&args),
+            Run::Keys(_) if command.name == "get" => self.get(args),
             Run::Keys(function) => self.edit(command, function, args),
             Run::Blocking(function, patience) => self.try_blocking(command, function, patience, args),
-            Run::Session(function) => function(self, &args),
+            Run::Session(function) => function(self, args),
             // What has subcommands is never run itself.
             Run::Container(_) => Err(Refusal::SYNTAX),
         }
@@ -263,7 +272,7 @@ impl Conversation {
         &mut self,
         command: &'static Command,
         function: KeyFunction,
-        args: Args,
+        args: &mut Args,
     ) -> Result<Step, Refusal> {
         let edit = self.key_command(command, function, args)?;
         match self.start(edit)? {
@@ -280,9 +289,9 @@ impl Conversation {
         command: &'static Command,
         function: KeyFunction,
         patience: Patience,
-        args: Args,
+        args: &mut Args,
     ) -> Result<Step, Refusal> {
-        patience.timeout(&args)?;
+        patience.timeout(args)?;
         let edit = self.key_command(command, function, args)?;
         Ok(Step::Wait(edit, patience))
     }
@@ -291,7 +300,7 @@ impl Conversation {
         &mut self,
         command: &'static Command,
         function: KeyFunction,
-        args: Args,
+        args: &mut Args,
     ) -> Result<Box<KeyCommand>, Refusal> {
         let protocol = self.reply.protocol;
         let mut edit = self
@@ -302,12 +311,12 @@ impl Conversation {
         edit.function = function;
         edit.reply.protocol = protocol;
         edit.reaches_any = command.flags.contains(&Flag::AnyKey);
-        if let Err(refusal) = command.keys.add(&args, &mut edit.keys) {
+        if let Err(refusal) = command.keys.add(args, &mut edit.keys) {
             edit.clear();
             self.spare = Some(edit);
             return Err(refusal);
         }
-        edit.args = args;
+        std::mem::swap(&mut edit.args, args);
         Ok(edit)
     }
 
@@ -505,7 +514,7 @@ fn shown(arg: &[u8]) -> String {
 fn unknown(args: &Args) -> Refusal {
     const SHOWN_BYTES_MAX: usize = 128;
     let mut beginning = String::new();
-    for arg in args.from(1) {
+    for arg in args.from(1).iter() {
         let Some(room) = SHOWN_BYTES_MAX
             .checked_sub(beginning.len())
             .filter(|room| *room > 0)

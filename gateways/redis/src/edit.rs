@@ -40,7 +40,7 @@ impl KeyCommand {
 
     /// Forgets what was asked and answered: what was read is a part of a buffer that others wait for.
     pub(crate) fn clear(&mut self) {
-        self.args = Args::default();
+        self.args.clear();
         self.keys.clear();
         self.reaches_any = false;
         self.effects.clear();

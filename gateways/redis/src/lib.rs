@@ -61,9 +61,11 @@ mod table;
 mod testing;
 mod transaction;
 mod waiting;
+mod words;
 
 pub use gateway::RedisGateway;
 pub use keyspace::check_events;
 pub use options::RedisOptions;
-pub use request::{RequestError, RequestLimits, Requests, Words};
+pub use request::{RequestError, RequestLimits, Requests};
 pub use stats::RedisStats;
+pub use words::{WordSlice, Words};

@@ -1,7 +1,5 @@
 //! Bounds of structures and of answers.
 
-use bytes::Bytes;
-
 use crate::refusal::Refusal;
 
 /// Most bytes of memory that a structure may take: it is held as a whole, and is copied as a whole now and then.
@@ -14,8 +12,13 @@ const ELEMENT_COST_BYTES_MAX: usize = 64;
 ///
 /// # Errors
 /// When it has not.
-pub(crate) fn check_room(noun: &str, bytes: usize, more: &[Bytes]) -> Result<(), Refusal> {
-    let more: usize = more.iter().map(|more| more.len() + ELEMENT_COST_BYTES_MAX).sum();
+pub(crate) fn check_room<'m>(
+    noun: &str,
+    bytes: usize,
+    more: impl IntoIterator<Item = &'m [u8]>,
+) -> Result<(), Refusal> {
+    let cost = |more: &[u8]| more.len() + ELEMENT_COST_BYTES_MAX;
+    let more: usize = more.into_iter().map(cost).sum();
     if bytes.saturating_add(more) > STRUCTURE_BYTES_MAX {
         return Err(Refusal::of(format!(
             "ERR the {noun} would take more than {STRUCTURE_BYTES_MAX} bytes"
@@ -46,11 +49,11 @@ mod tests {
 
     #[test]
     fn structures_have_a_bound() {
-        let more = [Bytes::from_static(b"element")];
-        assert_eq!(check_room("list", 0, &more), Ok(()));
+        let more = [&b"element"[..]];
+        assert_eq!(check_room("list", 0, more), Ok(()));
         let full = STRUCTURE_BYTES_MAX - ELEMENT_COST_BYTES_MAX - more[0].len();
-        assert_eq!(check_room("list", full, &more), Ok(()));
-        let refusal = check_room("list", full + 1, &more).unwrap_err();
+        assert_eq!(check_room("list", full, more), Ok(()));
+        let refusal = check_room("list", full + 1, more).unwrap_err();
         assert_eq!(
             refusal.as_str(),
             "ERR the list would take more than 1073741824 bytes"

@@ -8,11 +8,9 @@
 //! The parser goes on where it stopped when more bytes have come. It looks at no byte twice, copies no bulk string, and
 //! what a length announces takes no memory before it is there.
 
-use bytes::{Bytes, BytesMut};
-use smallvec::SmallVec;
+use bytes::{Buf, BytesMut};
 
-/// What one command consists of: its name first.
-pub type Words = SmallVec<[Bytes; 5]>;
+use crate::words::{Words, place};
 
 /// The longest header of an array or of a bulk string: as long as Redis has it, though a number is much shorter.
 const HEADER_BYTES_MAX: usize = 64 * 1024;
@@ -79,6 +77,8 @@ pub enum RequestError {
 #[derive(Debug)]
 pub struct Requests {
     limits: RequestLimits,
+    /// The words of a command of which a part has come, as far as they have.
+    words: Words,
     array: Option<Array>,
     /// So many bytes of a line were looked through, and its end is not among them.
     seen: usize,
@@ -89,8 +89,6 @@ pub struct Requests {
 struct Array {
     /// So many words are to come.
     missing: usize,
-    /// Where each word is that has come, from the beginning of the command.
-    words: SmallVec<[(usize, usize); 5]>,
     /// Where the part begins that was not read.
     at: usize,
     /// How long the next word is, once that is known.
@@ -102,6 +100,7 @@ impl Requests {
     pub fn new(limits: RequestLimits) -> Self {
         Self {
             limits,
+            words: Words::default(),
             array: None,
             seen: 0,
         }
@@ -112,63 +111,73 @@ impl Requests {
         self.array.is_some() || self.seen > 0
     }
 
-    /// Takes the next command out of `buffer`; `None` if it is not all there.
+    /// Takes the next command out of `buffer`, and puts its words in the place of `words`. Tells whether it was all
+    /// there.
     ///
     /// # Errors
     /// When it is none. Nothing can be read any more then.
-    pub fn next(&mut self, buffer: &mut BytesMut) -> Result<Option<Words>, RequestError> {
+    pub fn next(&mut self, buffer: &mut BytesMut, words: &mut Words) -> Result<bool, RequestError> {
         loop {
             if let Some(array) = &mut self.array {
-                if !array.read(buffer, &self.limits)? {
-                    return Ok(None);
+                if !array.read(buffer, &self.limits, &mut self.words)? {
+                    return Ok(false);
                 }
-                let Array { words, at, .. } = self.array.take().unwrap_or_default();
-                let command = buffer.split_to(at.min(buffer.len())).freeze();
-                let word = |(from, to)| command.slice(from..to);
-                return Ok(Some(words.into_iter().map(word).collect()));
+                let end = array.at.min(buffer.len());
+                self.array = None;
+                self.words.finish(buffer.split_to(end).freeze());
+                std::mem::swap(&mut self.words, words);
+                self.words.clear();
+                return Ok(true);
             }
             match buffer.first() {
-                None => return Ok(None),
+                None => return Ok(false),
                 Some(b'*') => {
-                    let Some(line) =
-                        self.line(buffer, b'\r', HEADER_BYTES_MAX, RequestError::CountTooLong)?
-                    else {
-                        return Ok(None);
+                    let too_long = RequestError::CountTooLong;
+                    let Some(end) = self.line_end(buffer, b'\r', HEADER_BYTES_MAX, too_long)? else {
+                        return Ok(false);
                     };
-                    let count = number(line.get(1..).unwrap_or_default()).ok_or(RequestError::Count)?;
+                    let digits = buffer.get(1..end).unwrap_or_default();
+                    let count = number(digits).ok_or(RequestError::Count)?;
                     if count > i64::try_from(self.limits.words_max).unwrap_or(i64::MAX) {
                         return Err(RequestError::Count);
                     }
-                    // Nothing at all is no command: it is passed over.
-                    if let Some(missing) = usize::try_from(count).ok().filter(|count| *count > 0) {
-                        self.array = Some(Array {
-                            missing,
-                            ..Array::default()
-                        });
+                    let at = end + LINE_END;
+                    match usize::try_from(count) {
+                        // Nothing at all is no command: it is passed over.
+                        Ok(0) | Err(_) => buffer.advance(at),
+                        Ok(missing) => {
+                            self.array = Some(Array {
+                                missing,
+                                at,
+                                length: None,
+                            });
+                        }
                     }
                 }
                 Some(_) => {
                     let bytes_max = self.limits.line_bytes_max;
-                    let Some(line) = self.line(buffer, b'\n', bytes_max, RequestError::LineTooLong)? else {
-                        return Ok(None);
+                    let Some(end) = self.line_end(buffer, b'\n', bytes_max, RequestError::LineTooLong)?
+                    else {
+                        return Ok(false);
                     };
-                    let words = split(&line)?;
+                    let line = buffer.split_to(end + 1);
+                    *words = split(line.get(..end).unwrap_or_default())?.into_iter().collect();
                     if !words.is_empty() {
-                        return Ok(Some(words));
+                        return Ok(true);
                     }
                 }
             }
         }
     }
 
-    /// Takes a line out; `None` if its end has not come. A `\r` as its end has one more byte after it.
-    fn line(
+    /// Where a line ends; `None` if its end has not come. A `\r` as its end has one more byte after it.
+    fn line_end(
         &mut self,
-        buffer: &mut BytesMut,
+        buffer: &[u8],
         end: u8,
         bytes_max: usize,
         too_long: RequestError,
-    ) -> Result<Option<BytesMut>, RequestError> {
+    ) -> Result<Option<usize>, RequestError> {
         let after_end = usize::from(end == b'\r');
         let unseen = buffer.get(self.seen..).unwrap_or_default();
         match unseen.iter().position(|byte| *byte == end) {
@@ -176,9 +185,7 @@ impl Requests {
             Some(position) if self.seen + position + 1 + after_end <= buffer.len() => {
                 let length = self.seen + position;
                 self.seen = 0;
-                let mut line = buffer.split_to(length + 1 + after_end);
-                line.truncate(length);
-                Ok(Some(line))
+                Ok(Some(length))
             }
             Some(position) => {
                 self.seen += position;
@@ -193,20 +200,14 @@ impl Requests {
     }
 }
 
-impl Default for Array {
-    fn default() -> Self {
-        Self {
-            missing: 0,
-            words: SmallVec::new(),
-            at: 0,
-            length: None,
-        }
-    }
-}
-
 impl Array {
     /// Reads on; tells whether the command is all there.
-    fn read(&mut self, buffer: &[u8], limits: &RequestLimits) -> Result<bool, RequestError> {
+    fn read(
+        &mut self,
+        buffer: &[u8],
+        limits: &RequestLimits,
+        words: &mut Words,
+    ) -> Result<bool, RequestError> {
         while self.missing > 0 {
             let length = match self.length {
                 Some(length) => length,
@@ -218,14 +219,15 @@ impl Array {
                     length
                 }
             };
-            if self.at + length > limits.command_bytes_max {
+            let end = self.at + length;
+            if end > limits.command_bytes_max {
                 return Err(RequestError::TooLarge);
             }
-            if buffer.len() < self.at + length + LINE_END {
+            if buffer.len() < end + LINE_END {
                 return Ok(false);
             }
-            self.words.push((self.at, self.at + length));
-            self.at += length + LINE_END;
+            words.places().push((place(self.at), place(end)));
+            self.at = end + LINE_END;
             self.length = None;
             self.missing -= 1;
         }
@@ -263,19 +265,23 @@ impl Array {
 
 /// An integer as Redis reads it: no sign but `-`, no leading zeros, no spaces.
 fn number(text: &[u8]) -> Option<i64> {
-    // Nothing longer is a number of 64 bits.
-    const DIGITS_MAX: usize = 20;
-    match text {
+    let (sign, digits) = match text {
         [b'0'] => return Some(0),
-        [b'1'..=b'9', ..] | [b'-', b'1'..=b'9', ..] if text.len() <= DIGITS_MAX => {}
-        _ => return None,
+        [b'-', digits @ ..] => (-1, digits),
+        digits => (1, digits),
+    };
+    if !matches!(digits.first(), Some(b'1'..=b'9')) {
+        return None;
     }
-    std::str::from_utf8(text).ok()?.parse().ok()
+    digits.iter().try_fold(0_i64, |number, digit| {
+        let digit = digit.is_ascii_digit().then(|| i64::from(digit - b'0'))?;
+        number.checked_mul(10)?.checked_add(sign * digit)
+    })
 }
 
 /// The words of a line.
-fn split(line: &[u8]) -> Result<Words, RequestError> {
-    let mut words = Words::new();
+fn split(line: &[u8]) -> Result<Vec<Vec<u8>>, RequestError> {
+    let mut words = Vec::new();
     let mut rest = line.trim_ascii_start();
     while !rest.is_empty() {
         let mut word = Vec::new();
@@ -283,7 +289,7 @@ fn split(line: &[u8]) -> Result<Words, RequestError> {
             [quote @ (b'"' | b'\''), quoted @ ..] => unquote(*quote, quoted, &mut word)?,
             _ => plain(rest, &mut word)?,
         };
-        words.push(word.into());
+        words.push(word);
         rest = rest.trim_ascii_start();
     }
     Ok(words)

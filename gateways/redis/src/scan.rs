@@ -35,7 +35,7 @@ impl ScanOptions {
             count: COUNT_DEFAULT,
         };
         for (pair, index) in args.from(from).chunks(2).zip((from..).step_by(2)) {
-            let [_, value] = pair else {
+            let Some(value) = pair.get(1) else {
                 return Err(Refusal::SYNTAX);
             };
             if args.is(index, "count") {

@@ -22,7 +22,6 @@
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
-use bytes::Bytes;
 use parking_lot::Mutex;
 
 use crate::refusal::Refusal;
@@ -166,7 +165,7 @@ impl Scripts {
     ///
     /// # Errors
     /// When its first line asks for something that is not there.
-    pub(crate) fn of_source(&self, source: &Bytes) -> Result<Arc<Script>, Refusal> {
+    pub(crate) fn of_source(&self, source: &[u8]) -> Result<Arc<Script>, Refusal> {
         let digest = Digest::of(source);
         if let Some(known) = self.cache.lock().find(&digest) {
             return Ok(known);
@@ -190,7 +189,7 @@ impl Scripts {
     ///
     /// # Errors
     /// When it is no Lua.
-    pub(crate) fn load(&self, source: &Bytes) -> Result<Digest, Refusal> {
+    pub(crate) fn load(&self, source: &[u8]) -> Result<Digest, Refusal> {
         let script = Arc::new(Script::of(source)?);
         self.with_interpreter(|interpreter| interpreter.compile(&script).map(drop))?;
         self.keep(&script);

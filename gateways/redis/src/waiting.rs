@@ -67,7 +67,7 @@ impl Waiting {
         if self.count.load(Ordering::SeqCst) == 0 {
             return;
         }
-        let place = (database, key.as_bytes().clone());
+        let place = (database, key.to_bytes());
         if let Some(first) = self.lines.lock().get(&place).and_then(VecDeque::front) {
             first.notify_one();
         }

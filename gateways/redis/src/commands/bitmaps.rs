@@ -64,7 +64,7 @@ fn getbit(call: &mut Call<'_, '_>) -> Result<(), Refusal> {
 
 fn setbit(call: &mut Call<'_, '_>) -> Result<(), Refusal> {
     let (place, mask) = offset(call.args)?;
-    let is_set = match call.args.at(3).as_ref() {
+    let is_set = match call.args.at(3) {
         b"0" => false,
         b"1" => true,
         _ => return Err(Refusal::new("ERR bit is not an integer or out of range")),

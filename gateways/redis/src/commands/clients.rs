@@ -302,7 +302,7 @@ fn list(talk: &mut Conversation, args: &Args) -> Result<Step, Refusal> {
     talk.note();
     let mut clients = talk.shared.clients.all();
     if args.len() > 3 && args.is(2, "ID") {
-        let ids = args.from(3).iter().map(|id| parse_integer(id));
+        let ids = args.from(3).iter().map(parse_integer);
         let ids: Vec<_> = ids
             .collect::<Option<_>>()
             .ok_or(Refusal::new("ERR Invalid client ID"))?;
@@ -367,7 +367,7 @@ fn line(client: &Client) -> String {
     if flags.is_empty() {
         flags.push('N');
     }
-    let text = |bytes: &Bytes| String::from_utf8_lossy(bytes).into_owned();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let mut line = String::new();
     // Writing to memory does not fail.
     let _ = writeln!(
@@ -427,7 +427,7 @@ impl Filter {
                 () if args.is(index, "LADDR") => filter.local = Some(text()),
                 () if args.is(index, "TYPE") => filter.kind = Some(kind(args, value)?),
                 () if args.is(index, "USER") => {
-                    if &**args.at(value) != b"default" {
+                    if args.at(value) != b"default" {
                         return Err(Refusal::of(format!("ERR No such user '{}'", text())));
                     }
                 }

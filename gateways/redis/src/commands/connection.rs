@@ -113,7 +113,7 @@ fn auth(talk: &mut Conversation, args: &Args) -> Result<Step, Refusal> {
     match args.len() {
         2 => return Err(NO_PASSWORD),
         // Who has no password is let in with any.
-        3 if &**args.at(1) == b"default" => talk.reply.ok(),
+        3 if args.at(1) == b"default" => talk.reply.ok(),
         3 => return Err(WRONG_PASSWORD),
         _ => return Err(Refusal::SYNTAX),
     }
@@ -180,7 +180,7 @@ fn hello(talk: &mut Conversation, args: &Args) -> Result<Step, Refusal> {
     while at < args.len() {
         let left = args.len() - at - 1;
         if args.is(at, "AUTH") && left >= 2 {
-            if &**args.at(at + 1) != b"default" {
+            if args.at(at + 1) != b"default" {
                 return Err(WRONG_PASSWORD);
             }
             at += 3;

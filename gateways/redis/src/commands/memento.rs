@@ -158,10 +158,10 @@ fn put(call: &mut Call<'_, '_>) -> Result<(), Refusal> {
         }
         None => None,
     };
-    let (key, value) = (call.args.key(1)?, call.args.at(2));
+    let (key, value) = (call.args.key(1)?, call.args.share(2));
     check_length(value.len())?;
     let cell = call.cells.cell(&key)?;
-    cell.put(value.clone());
+    cell.put(value);
     cell.set_expires(expires);
     call.effects.event(Class::String, "set", &key);
     if expires.is_some() {

@@ -204,9 +204,7 @@ pub(crate) static GROUP: Group = Group {
 
 fn publish(talk: &mut Conversation, args: &Args) -> Result<Step, Refusal> {
     let topic = ByteString::from(args.text(1)?);
-    let published = talk
-        .session
-        .publish_now(Publish::new(topic, args.at(2).clone()))?;
+    let published = talk.session.publish_now(Publish::new(topic, args.share(2)))?;
     if published.is_settled() {
         talk.reply.count(published.subscriptions());
         return Ok(Step::Done);
@@ -326,7 +324,7 @@ fn list(talk: &mut Conversation, args: &Args, kind: Kind) -> Result<Step, Refusa
             talk.last
         )));
     }
-    let pattern = args.get(2).map(|pattern| Glob::new(pattern));
+    let pattern = args.get(2).map(Glob::new);
     let mut names = talk.shared.channels.names(kind);
     names.retain(|name| {
         pattern
@@ -357,7 +355,7 @@ fn shardnumsub(talk: &mut Conversation, args: &Args) -> Result<Step, Refusal> {
 fn counts(talk: &mut Conversation, args: &Args, kind: Kind) -> Result<Step, Refusal> {
     let names = args.from(2);
     talk.reply.array(names.len() * 2);
-    for name in names {
+    for name in names.iter() {
         let count = std::str::from_utf8(name).map_or(0, |name| talk.shared.channels.count(kind, name));
         talk.reply.bulk(name);
         talk.reply.count(count);

@@ -7,6 +7,7 @@ use crate::call::Call;
 use crate::command::{Command, Flag, Group, Keys, Run, Support};
 use crate::refusal::Refusal;
 use crate::scripts::{self, Script, Stated, Work};
+use crate::words::WordSlice;
 
 /// See the module.
 pub(crate) static GROUP: Group = Group {
@@ -97,7 +98,7 @@ fn run(call: &mut Call<'_, '_>, script: &Arc<Script>, is_read_only: bool) -> Res
 
 /// # Errors
 /// When the number of keys is none.
-fn keys_and_args(args: &Args) -> Result<(&[bytes::Bytes], &[bytes::Bytes]), Refusal> {
+fn keys_and_args(args: &Args) -> Result<(WordSlice<'_>, WordSlice<'_>), Refusal> {
     let count = args.integer(2)?;
     let count = usize::try_from(count).map_err(|_| Refusal::new("ERR Number of keys can't be negative"))?;
     args.from(3).split_at_checked(count).ok_or(Refusal::new(
@@ -133,7 +134,7 @@ const EXISTS: Command = Command {
     run: Run::Keys(|call| {
         let digests = call.args.from(2);
         call.reply.array(digests.len());
-        for digest in digests {
+        for digest in digests.iter() {
             call.reply.yes_or_no(scripts::shared().is_known(digest));
         }
         Ok(())

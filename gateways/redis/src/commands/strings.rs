@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use switchboard_hub::keys::VALUE_BYTES_MAX;
 
+use crate::args::Args;
 use crate::command::Group;
 use crate::refusal::Refusal;
 
@@ -55,9 +56,9 @@ pub(crate) fn check_length(bytes: usize) -> Result<(), Refusal> {
 }
 
 /// An argument as a value. It shares the request's buffer: an engine copies what it keeps.
-fn value(arg: &Bytes) -> Result<Bytes, Refusal> {
-    check_length(arg.len())?;
-    Ok(arg.clone())
+fn value(args: &Args, index: usize) -> Result<Bytes, Refusal> {
+    check_length(args.at(index).len())?;
+    Ok(args.share(index))
 }
 
 #[cfg(test)]

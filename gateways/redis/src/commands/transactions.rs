@@ -121,8 +121,8 @@ fn watch(talk: &mut Conversation, args: &Args) -> Result<Step, Refusal> {
     }
     let database = talk.database;
     let mut looks = Vec::new();
-    for arg in args.from(1) {
-        let key = Key::new(bytes::Bytes::copy_from_slice(arg))?;
+    for arg in args.from(1).iter() {
+        let key = Key::new_with(arg, bytes::Bytes::copy_from_slice)?;
         let is_known = |watched: &Watched| watched.database == database && watched.key == key;
         if talk.watched.iter().any(is_known) {
             continue;

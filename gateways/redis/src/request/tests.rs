@@ -13,12 +13,13 @@ const SMALL: RequestLimits = RequestLimits {
 /// All commands in pieces of these sizes, and what ended them.
 fn read(bytes: &[u8], size: usize, limits: RequestLimits) -> (Vec<Vec<Vec<u8>>>, Option<RequestError>) {
     let (mut requests, mut buffer, mut commands) = (Requests::new(limits), BytesMut::new(), Vec::new());
+    let mut words = Words::default();
     for piece in bytes.chunks(size.max(1)) {
         buffer.extend_from_slice(piece);
         loop {
-            match requests.next(&mut buffer) {
-                Ok(Some(words)) => commands.push(words.iter().map(|word| word.to_vec()).collect()),
-                Ok(None) => break,
+            match requests.next(&mut buffer, &mut words) {
+                Ok(true) => commands.push(words.iter().map(<[u8]>::to_vec).collect()),
+                Ok(false) => break,
                 Err(error) => return (commands, Some(error)),
             }
         }
@@ -83,7 +84,7 @@ fn mistakes_have_the_words_of_redis() {
 fn what_is_announced_takes_no_memory() {
     let (mut requests, mut buffer) = (Requests::new(RequestLimits::default()), BytesMut::new());
     buffer.extend_from_slice(b"*1048576\r\n$67108864\r\n");
-    assert_eq!(requests.next(&mut buffer), Ok(None));
+    assert_eq!(requests.next(&mut buffer, &mut Words::default()), Ok(false));
     assert!(requests.is_amid());
     assert!(buffer.capacity() < 1024);
 }

@@ -136,7 +136,7 @@ impl Commands<'_, '_> {
             },
             Own::Publish => {
                 let channel = args.text(1)?;
-                self.effects.publish(channel.to_string(), args.at(2).clone());
+                self.effects.publish(channel.to_string(), args.share(2));
                 // Who hears of it is known only when the script is done.
                 self.reply.integer(0);
             }

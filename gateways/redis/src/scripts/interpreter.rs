@@ -4,7 +4,6 @@ use std::cell::RefCell;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use foldhash::{HashMap, HashMapExt as _};
 
 use mlua::{ChunkMode, Function, HookTriggers, Lua, LuaOptions, MultiValue, StdLib, Table, Value, VmState};
@@ -20,6 +19,7 @@ use super::{
 use crate::call::Effects;
 use crate::refusal::Refusal;
 use crate::reply::{Protocol, Reply};
+use crate::words::WordSlice;
 
 /// What scripts see, as far as it is written in Lua.
 const PRELUDE: &str = include_str!("prelude.lua");
@@ -49,8 +49,8 @@ pub(super) struct Interpreter {
 /// What is to be run, on what.
 pub(crate) struct Work<'w, 'e> {
     pub(crate) script: &'w Script,
-    pub(crate) keys: &'w [Bytes],
-    pub(crate) args: &'w [Bytes],
+    pub(crate) keys: WordSlice<'w>,
+    pub(crate) args: WordSlice<'w>,
     pub(crate) is_read_only: bool,
     pub(crate) cells: &'w mut Cells<'e>,
     pub(crate) effects: &'w mut Effects,
@@ -178,9 +178,9 @@ impl Interpreter {
         }
     }
 
-    fn strings(&self, strings: &[Bytes]) -> mlua::Result<Table> {
+    fn strings(&self, strings: WordSlice<'_>) -> mlua::Result<Table> {
         let table = self.lua.create_table_with_capacity(strings.len(), 0)?;
-        for string in strings {
+        for string in strings.iter() {
             table.raw_push(self.lua.create_string(string)?)?;
         }
         Ok(table)

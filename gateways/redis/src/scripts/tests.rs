@@ -9,6 +9,7 @@ use super::*;
 use crate::call::Effects;
 use crate::reply::{Protocol, Reply};
 use crate::testing::{Bed, shown};
+use crate::words::WordSlice;
 
 mod limits;
 
@@ -451,14 +452,12 @@ fn the_cache_is_bounded() {
 /// Runs a script with bounds of its own.
 fn run_with(limits: ScriptLimits, source: &str) -> String {
     let scripts = Scripts::new(limits);
-    let script = scripts
-        .of_source(&Bytes::copy_from_slice(source.as_bytes()))
-        .unwrap();
+    let script = scripts.of_source(source.as_bytes()).unwrap();
     let mut reply = Reply::new(Protocol::Resp2);
     let outcome = scripts.run(Work {
         script: &script,
-        keys: &[],
-        args: &[],
+        keys: WordSlice::default(),
+        args: WordSlice::default(),
         is_read_only: false,
         cells: &mut Cells::new(Timestamp::from_millis(0), None),
         effects: &mut Effects::default(),

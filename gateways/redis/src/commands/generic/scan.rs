@@ -153,7 +153,7 @@ impl Wanted {
             } else if args.is(index, "MATCH") {
                 wanted.glob = Some(Glob::new(value)).filter(|glob| !glob.is_everything());
             } else if args.is(index, "TYPE") {
-                wanted.kind = Some(value.clone());
+                wanted.kind = Some(args.share(index + 1));
             } else {
                 return Err(Refusal::SYNTAX);
             }

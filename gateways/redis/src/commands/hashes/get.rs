@@ -70,7 +70,7 @@ fn hmget(call: &mut Call<'_, '_>) -> Result<(), Refusal> {
     let hash = call.cells.cell(&call.args.key(1)?)?.hash()?;
     let fields = call.args.from(2);
     call.reply.array(fields.len());
-    for field in fields {
+    for field in fields.iter() {
         call.reply.bulk_or_null(hash.and_then(|hash| hash.get(field)));
     }
     Ok(())

@@ -1,7 +1,5 @@
 //! Counting in fields: HINCRBY, HINCRBYFLOAT.
 
-use bytes::Bytes;
-
 use crate::args::parse_integer;
 use crate::call::{Call, Class};
 use crate::command::{Command, Flag, Keys, Run, Support};
@@ -76,8 +74,7 @@ fn set(call: &mut Call<'_, '_>, text: &str, event: &'static str) -> Result<(), R
     let key = call.args.key(1)?;
     let field = call.args.at(2);
     let hash = call.cells.cell(&key)?.hash_mut()?;
-    let more = [field.clone(), Bytes::copy_from_slice(text.as_bytes())];
-    limits::check_room("hash", hash.bytes(), &more)?;
+    limits::check_room("hash", hash.bytes(), [field, text.as_bytes()])?;
     hash.insert(field, text.as_bytes());
     call.effects.event(Class::Hash, event, &key);
     Ok(())

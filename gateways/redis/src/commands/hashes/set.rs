@@ -64,15 +64,15 @@ fn hmset(call: &mut Call<'_, '_>) -> Result<(), Refusal> {
 
 /// Sets all fields, and tells how many are new.
 fn set_fields(call: &mut Call<'_, '_>, name: &str) -> Result<i64, Refusal> {
-    let (pairs, rest) = call.args.from(2).as_chunks::<2>();
-    if !rest.is_empty() {
+    let (pairs, is_odd) = call.args.from(2).pairs();
+    if is_odd {
         return Err(Refusal::of(format!(
             "ERR wrong number of arguments for '{name}' command"
         )));
     }
     let key = call.args.key(1)?;
     let hash = call.cells.cell(&key)?.hash_mut()?;
-    limits::check_room("hash", hash.bytes(), call.args.from(2))?;
+    limits::check_room("hash", hash.bytes(), call.args.from(2).iter())?;
     let mut added = 0;
     for [field, value] in pairs {
         added += i64::from(hash.insert(field, value));
@@ -94,7 +94,7 @@ fn hsetnx(call: &mut Call<'_, '_>) -> Result<(), Refusal> {
         return Ok(());
     }
     let hash = cell.hash_mut()?;
-    limits::check_room("hash", hash.bytes(), call.args.from(2))?;
+    limits::check_room("hash", hash.bytes(), call.args.from(2).iter())?;
     hash.insert(field, call.args.at(3));
     call.reply.integer(1);
     tell_set(call, &key);

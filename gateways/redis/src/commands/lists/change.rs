@@ -77,7 +77,7 @@ fn linsert(call: &mut Call<'_, '_>) -> Result<(), Refusal> {
         call.reply.integer(-1);
         return Ok(());
     };
-    limits::check_room("list", list.bytes(), call.args.from(4))?;
+    limits::check_room("list", list.bytes(), [call.args.at(4)])?;
     let list = cell.list_mut()?;
     list.insert(pivot + after, call.args.at(4));
     call.reply.count(list.len());
@@ -119,7 +119,7 @@ fn lset(call: &mut Call<'_, '_>) -> Result<(), Refusal> {
         return Err(Refusal::NO_SUCH_KEY);
     };
     let place = place(call.args.integer(2)?, list.len()).ok_or(Refusal::INDEX_OUT_OF_RANGE)?;
-    limits::check_room("list", list.bytes(), call.args.from(3))?;
+    limits::check_room("list", list.bytes(), [call.args.at(3)])?;
     cell.list_mut()?.set(place, call.args.at(3));
     call.reply.ok();
     call.effects.event(Class::List, "lset", &key);

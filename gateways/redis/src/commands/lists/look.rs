@@ -112,7 +112,7 @@ impl Search {
             compare_max: 0,
         };
         for (pair, index) in args.from(3).chunks(2).zip((3..).step_by(2)) {
-            let [_, value] = pair else {
+            let Some(value) = pair.get(1) else {
                 return Err(Refusal::SYNTAX);
             };
             let not_negative = |words| {

@@ -84,7 +84,7 @@ fn move_one(call: &mut Call<'_, '_>, from: End, to: End) -> Result<bool, Refusal
     if source != target {
         // Looked at before anything is taken: what cannot go there stays.
         let bytes = call.cells.cell(&target)?.list()?.map_or(0, |list| list.bytes());
-        limits::check_room("list", bytes, std::slice::from_ref(&element))?;
+        limits::check_room("list", bytes, [&element[..]])?;
     }
     from.pop(call.cells.cell(&source)?.list_mut()?);
     to.push(call.cells.cell(&target)?.list_mut()?, &element);

@@ -48,8 +48,8 @@ fn push(call: &mut Call<'_, '_>, end: End) -> Result<(), Refusal> {
     let key = call.args.key(1)?;
     let list = call.cells.cell(&key)?.list_mut()?;
     let elements = call.args.from(2);
-    limits::check_room("list", list.bytes(), elements)?;
-    for element in elements {
+    limits::check_room("list", list.bytes(), elements.iter())?;
+    for element in elements.iter() {
         end.push(list, element);
     }
     call.reply.count(list.len());

@@ -312,7 +312,7 @@ fn a_great_list_is_changed_without_going_round_and_round() {
     let mut bed = Bed::new();
     let elements = (0..COUNT).map(|number| if number % 2 == 0 { "even" } else { "odd" });
     let args = ["RPUSH", "l"].into_iter().chain(elements);
-    bed.run_args(args.map(|arg| arg.into()).collect());
+    bed.run_args(args.collect());
     bed.check(
         "
         LREM l 0 even -> 100000

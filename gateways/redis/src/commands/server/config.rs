@@ -55,13 +55,13 @@ pub(super) fn get(talk: &mut Conversation, args: &Args) -> Result<Step, Refusal>
 }
 
 pub(super) fn set(talk: &mut Conversation, args: &Args) -> Result<Step, Refusal> {
-    let pairs = args.from(2).chunks(2);
-    for pair in pairs.clone() {
-        let [name, value] = pair else {
-            return Err(Refusal::new(
-                "ERR wrong number of arguments for 'config|set' command",
-            ));
-        };
+    let (pairs, is_odd) = args.from(2).pairs();
+    if is_odd {
+        return Err(Refusal::new(
+            "ERR wrong number of arguments for 'config|set' command",
+        ));
+    }
+    for [name, value] in pairs.clone() {
         let name = String::from_utf8_lossy(name).to_lowercase();
         if name != EVENTS {
             return Err(Refusal::of(
@@ -80,11 +80,9 @@ pub(super) fn set(talk: &mut Conversation, args: &Args) -> Result<Step, Refusal>
             )
         })?;
     }
-    for pair in pairs {
-        if let [_, value] = pair {
-            // They were checked above.
-            let _ = talk.shared.keyspace.set(&String::from_utf8_lossy(value));
-        }
+    for [_, value] in pairs {
+        // They were checked above.
+        let _ = talk.shared.keyspace.set(&String::from_utf8_lossy(value));
     }
     talk.shared.watch_expiry();
     talk.reply.ok();

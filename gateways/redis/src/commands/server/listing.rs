@@ -24,7 +24,7 @@ pub(super) fn command(talk: &mut Conversation, args: &Args) -> Result<Step, Refu
         "info" => infos(&mut talk.reply, args),
         "list" => list(&mut talk.reply, args)?,
         "getkeys" if args.len() > 2 => {
-            let command: Args = args.from(2).iter().cloned().collect();
+            let command: Args = args.from(2).iter().collect();
             let keys = keys_of(&command)?;
             talk.reply.array(keys.len());
             for index in keys {

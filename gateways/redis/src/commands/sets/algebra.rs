@@ -207,7 +207,7 @@ fn store(call: &mut Call<'_, '_>, name: &'static str, operation: Operation) -> R
     for member in operation(&sets(call.cells, sources)?) {
         stored.insert(member);
     }
-    limits::check_room("set", stored.bytes(), &[])?;
+    limits::check_room("set", stored.bytes(), [])?;
     let (cell, count) = (call.cells.cell(target)?, stored.len());
     if count > 0 {
         cell.put_structure(Structure::Set(stored));

@@ -114,7 +114,7 @@ fn sadd(call: &mut Call<'_, '_>) -> Result<(), Refusal> {
     let key = call.args.key(1)?;
     let set = call.cells.cell(&key)?.set_mut()?;
     let members = call.args.from(2);
-    limits::check_room("set", set.bytes(), members)?;
+    limits::check_room("set", set.bytes(), members.iter())?;
     let added = members.iter().filter(|member| set.insert(member)).count();
     if added > 0 {
         call.effects.event(Class::Set, "sadd", &key);
@@ -146,7 +146,7 @@ fn smove(call: &mut Call<'_, '_>) -> Result<(), Refusal> {
     };
     let is_there = set.contains(member);
     let bytes = call.cells.cell(&target)?.set()?.map_or(0, |set| set.bytes());
-    limits::check_room("set", bytes, std::slice::from_ref(member))?;
+    limits::check_room("set", bytes, [member])?;
     if is_there && source != target {
         let cell = call.cells.cell(&source)?;
         cell.set_mut()?.remove(member);
@@ -171,7 +171,7 @@ fn smismember(call: &mut Call<'_, '_>) -> Result<(), Refusal> {
     let set = call.cells.cell(&call.args.key(1)?)?.set()?;
     let members = call.args.from(2);
     call.reply.array(members.len());
-    for member in members {
+    for member in members.iter() {
         call.reply.yes_or_no(set.is_some_and(|set| set.contains(member)));
     }
     Ok(())
@@ -205,7 +205,7 @@ fn sscan(call: &mut Call<'_, '_>) -> Result<(), Refusal> {
         .filter(|member| options.fits(member))
         .collect();
     scan::answer_head(call.reply, next, members.len());
-    for member in members {
+    for member in members.iter() {
         call.reply.bulk(member);
     }
     Ok(())

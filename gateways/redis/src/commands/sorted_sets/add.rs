@@ -1,6 +1,5 @@
 //! Giving members their scores.
 
-use bytes::Bytes;
 use smallvec::SmallVec;
 use switchboard_hub::keys::structures::SortedSet;
 
@@ -9,6 +8,7 @@ use crate::call::{Call, Class};
 use crate::command::{Command, Flag, Keys, Run, Support};
 use crate::limits;
 use crate::refusal::Refusal;
+use crate::words::WordSlice;
 
 pub(super) const ZADD: Command = Command {
     name: "zadd",
@@ -165,13 +165,13 @@ fn zincrby(call: &mut Call<'_, '_>) -> Result<(), Refusal> {
 fn add(
     call: &mut Call<'_, '_>,
     options: Options,
-    pairs: &[Bytes],
+    pairs: WordSlice<'_>,
     scores: impl IntoIterator<Item = f64>,
 ) -> Result<(), Refusal> {
     let key = call.args.key(1)?;
     let set = call.cells.cell(&key)?.sorted_set_mut()?;
     let (mut added, mut changed, mut last) = (0, 0, Put::Kept);
-    limits::check_room("sorted set", set.bytes(), pairs)?;
+    limits::check_room("sorted set", set.bytes(), pairs.iter())?;
     for (member, score) in pairs.iter().skip(1).step_by(2).zip(scores) {
         last = options.put(set, member, score)?;
         match last {

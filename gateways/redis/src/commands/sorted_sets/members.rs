@@ -97,7 +97,7 @@ fn zmscore(call: &mut Call<'_, '_>) -> Result<(), Refusal> {
     let set = call.cells.cell(&call.args.key(1)?)?.sorted_set()?;
     let members = call.args.from(2);
     call.reply.array(members.len());
-    for member in members {
+    for member in members.iter() {
         match set.and_then(|set| set.score(member)) {
             Some(score) => call.reply.double(score),
             None => call.reply.null(),

@@ -297,7 +297,7 @@ pub(super) fn store(
     stored: SortedSet,
     name: &'static str,
 ) -> Result<(), Refusal> {
-    limits::check_room("sorted set", stored.bytes(), &[])?;
+    limits::check_room("sorted set", stored.bytes(), [])?;
     let (cell, count) = (call.cells.cell(target)?, stored.len());
     if count > 0 {
         cell.put_structure(Structure::SortedSet(stored));

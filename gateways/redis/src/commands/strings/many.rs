@@ -5,7 +5,7 @@ use crate::command::{Command, Flag, Keys, Run, Support};
 use crate::limits::check_answer;
 use crate::refusal::Refusal;
 
-use super::value;
+use super::{check_length, value};
 
 /// Keys and values by turns.
 const PAIRS: Keys = Keys::Range {
@@ -96,14 +96,14 @@ fn check_pairs(call: &Call<'_, '_>, command: &str) -> Result<(), Refusal> {
             "ERR wrong number of arguments for '{command}' command"
         )));
     }
-    (call.args.from(2).iter().step_by(2)).try_for_each(|arg| value(arg).map(drop))
+    (call.args.from(2).iter().step_by(2)).try_for_each(|value| check_length(value.len()))
 }
 
 fn set_all(call: &mut Call<'_, '_>) -> Result<(), Refusal> {
     for index in (1..call.args.len()).step_by(2) {
         let key = call.args.key(index)?;
         let cell = call.cells.cell(&key)?;
-        cell.put(value(call.args.at(index + 1))?);
+        cell.put(value(call.args, index + 1)?);
         cell.set_expires(None);
         call.effects.event(Class::String, "set", &key);
     }

@@ -79,7 +79,7 @@ fn append(call: &mut Call<'_, '_>) -> Result<(), Refusal> {
             length
         }
         None => {
-            cell.put(value(more)?);
+            cell.put(value(call.args, 2)?);
             more.len()
         }
     };

@@ -154,7 +154,7 @@ fn set(call: &mut Call<'_, '_>) -> Result<(), Refusal> {
         }
         return Ok(());
     }
-    cell.put(value(call.args.at(2))?);
+    cell.put(value(call.args, 2)?);
     call.effects.event(Class::String, "set", &key);
     if moment.is_some() {
         call.effects.event(Class::Generic, "expire", &key);
@@ -173,7 +173,7 @@ fn setnx(call: &mut Call<'_, '_>) -> Result<(), Refusal> {
     let cell = call.cells.cell(&key)?;
     let is_new = !cell.is_present();
     if is_new {
-        cell.put(value(call.args.at(2))?);
+        cell.put(value(call.args, 2)?);
         cell.set_expires(None);
         call.effects.event(Class::String, "set", &key);
     }
@@ -199,7 +199,7 @@ fn set_for(call: &mut Call<'_, '_>, command: &str, unit: Unit) -> Result<(), Ref
     let moment = when.moment(command, call.now())?;
     let key = call.args.key(1)?;
     let cell = call.cells.cell(&key)?;
-    cell.put(value(call.args.at(3))?);
+    cell.put(value(call.args, 3)?);
     cell.set_expires(Some(moment));
     call.effects.event(Class::String, "set", &key);
     call.effects.event(Class::Generic, "expire", &key);
@@ -211,7 +211,7 @@ fn getset(call: &mut Call<'_, '_>) -> Result<(), Refusal> {
     let key = call.args.key(1)?;
     let cell = call.cells.cell(&key)?;
     call.reply.bulk_or_null(cell.plain()?);
-    cell.put(value(call.args.at(2))?);
+    cell.put(value(call.args, 2)?);
     cell.set_expires(None);
     call.effects.event(Class::String, "set", &key);
     Ok(())

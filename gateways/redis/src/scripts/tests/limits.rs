@@ -105,8 +105,8 @@ fn lua_is_still_there_afterwards() {
         let mut reply = Reply::new(Protocol::Resp2);
         let outcome = scripts.run(Work {
             script: &script,
-            keys: &[],
-            args: &[],
+            keys: WordSlice::default(),
+            args: WordSlice::default(),
             is_read_only: false,
             cells: &mut Cells::new(Timestamp::from_millis(0), None),
             effects: &mut Effects::default(),

@@ -33,7 +33,7 @@ fn randomkey(conversation: &mut Conversation, _: &Args) -> Result<Step, Refusal>
     let database = Database::of(conversation);
     Ok(Step::later(async move {
         let key = pick(&database).await?;
-        Ok(move |reply: &mut Reply| reply.bulk_or_null(key.as_ref().map(|key| &key.as_bytes()[..])))
+        Ok(move |reply: &mut Reply| reply.bulk_or_null(key.as_ref().map(Key::as_bytes)))
     }))
 }
 
@@ -42,7 +42,7 @@ pub(super) async fn pick(database: &Database) -> Result<Option<Key>, Refusal> {
     let mut prefix = Bytes::new();
     for _ in 0..FORKS_MAX {
         let page = database.page(&prefix, None, SCAN_ENTRIES_MAX).await?;
-        let first = page.entries.first().map(|(key, _)| key.as_bytes().clone());
+        let first = page.entries.first().map(|(key, _)| key.to_bytes());
         let Some(first) = first.filter(|_| page.cursor.is_some()) else {
             return Ok(fastrand::choice(page.entries).map(|(key, _)| key));
         };

@@ -31,7 +31,7 @@ async fn database(names: impl IntoIterator<Item = Vec<u8>>) -> Database {
 }
 
 impl Database {
-    async fn write(&self, name: impl Into<Bytes>, write: Write) {
+    async fn write(&self, name: impl AsRef<[u8]> + Into<Bytes>, write: Write) {
         let key = Key::new(name).unwrap();
         let keys = self.session.keys().unwrap();
         keys.write(&self.bucket, key, write).unwrap().await.unwrap();
