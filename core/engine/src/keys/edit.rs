@@ -124,7 +124,13 @@ impl<'a> Cells<'a> {
         }
         let place = self.place(key).unwrap_or_default();
         match self.cells.get_mut(place) {
-            Some((_, cell)) => Ok(cell),
+            Some((_, cell)) => {
+                // An edit may have several steps, and one of them have set a moment that has come.
+                if cell.expires.is_some_and(|moment| moment <= self.now) {
+                    cell.remove();
+                }
+                Ok(cell)
+            }
             None => Err(EngineError::Failed(
                 "a key was lost while it was edited".to_owned(),
             )),
