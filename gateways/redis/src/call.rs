@@ -45,8 +45,10 @@ pub(crate) fn awaited<T>(
 }
 
 /// What others hear of, once a command is done.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Effects {
+    /// Whether events are noted: mostly nobody asks for them.
+    hears_events: bool,
     events: SmallVec<[Event; 1]>,
     fed: SmallVec<[Key; 1]>,
     published: Vec<(String, Bytes)>,
@@ -82,19 +84,39 @@ pub(crate) enum Class {
     Expired,
 }
 
+impl Default for Effects {
+    fn default() -> Self {
+        Self {
+            hears_events: true,
+            events: SmallVec::new(),
+            fed: SmallVec::new(),
+            published: Vec::new(),
+        }
+    }
+}
+
 impl Effects {
+    /// Says whether events are noted; at first they are.
+    pub(crate) fn hear(&mut self, events: bool) {
+        self.hears_events = events;
+    }
+
     /// Tells that something happened to a key.
     pub(crate) fn event(&mut self, class: Class, name: &'static str, key: &Key) {
-        self.events.push(Event {
-            class,
-            name,
-            key: key.clone(),
-        });
+        if self.hears_events {
+            self.events.push(Event {
+                class,
+                name,
+                key: key.clone(),
+            });
+        }
     }
 
     /// Tells that a list or a sorted set has got elements that somebody may wait for.
     pub(crate) fn feed(&mut self, key: &Key) {
-        self.fed.push(key.clone());
+        if self.fed.last() != Some(key) {
+            self.fed.push(key.clone());
+        }
     }
 
     /// Removes a structure that a command may have emptied, if it has; and tells of it.

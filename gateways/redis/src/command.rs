@@ -35,6 +35,26 @@ pub(crate) struct Command {
     pub(crate) run: Run,
 }
 
+impl Command {
+    /// Whether it is short and has to do with one key, so that several for that key are done together. What GET looks at
+    /// needs no lock.
+    pub(crate) fn is_gathered(&self) -> bool {
+        let has_one_key = matches!(
+            self.keys,
+            Keys::Range {
+                first: 1,
+                last: 1,
+                ..
+            }
+        );
+        has_one_key
+            && matches!(self.run, Run::Keys(_))
+            && (self.flags.contains(&Flag::Fast) || self.complexity == "O(1)")
+            && !self.flags.contains(&Flag::AnyKey)
+            && self.name != "get"
+    }
+}
+
 /// What holds for a command. The names are those that `COMMAND INFO` shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Flag {

@@ -159,23 +159,32 @@ impl Talk {
                 Ok(true) => {}
                 Ok(false) => break Ok(()),
                 Err(error) => {
+                    self.settle().await?;
                     self.conversation
                         .reply
                         .refusal(&Refusal::of(format!("ERR {error}")));
                     break Err(End::Malformed(error));
                 }
             }
+            done += 1;
+            if self.conversation.gather(&mut self.args) {
+                continue;
+            }
+            self.settle().await?;
             if let Err(end) = self.command().await {
                 break Err(end);
             }
-            done += 1;
             if self.conversation.reply.len() >= self.conversation.shared.options.replies_bytes_max {
                 self.flush().await?;
             }
             if done % TURN_COMMANDS == 0 {
+                self.settle().await?;
                 tokio::task::yield_now().await;
             }
         };
+        if outcome.is_ok() {
+            self.settle().await?;
+        }
         if done > 0 {
             Counters::add(&self.conversation.shared.counters.commands, done as u64);
             self.conversation.note();
@@ -191,19 +200,39 @@ impl Talk {
         let end = match step {
             Step::Done => Ok(()),
             Step::Close => Err(End::Quit),
-            // It may take long: what others were answered does not wait for it. Afterwards, no answer is left.
             step => {
-                if from > 0 {
-                    let answered = self.conversation.reply.bytes().split_off(from);
-                    self.flush().await?;
-                    self.conversation.reply.raw(&answered);
-                    from = 0;
-                }
-                Box::pin(self.slowly(step)).await
+                let begin = std::mem::take(&mut from);
+                self.finish(step, begin).await
             }
         };
         self.conversation.hush(from);
         end
+    }
+
+    /// Does what was gathered.
+    async fn settle(&mut self) -> Result<(), End> {
+        while self.conversation.has_gathered() {
+            let from = self.conversation.reply.len();
+            match self.conversation.settle() {
+                Step::Done => {}
+                step => self.finish(step, from).await?,
+            }
+            if self.conversation.reply.len() >= self.conversation.shared.options.replies_bytes_max {
+                self.flush().await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Does what is left of a command, whose answer begins there. It may take long: what others were answered does not
+    /// wait for it.
+    async fn finish(&mut self, step: Step, from: usize) -> Result<(), End> {
+        if from > 0 {
+            let answered = self.conversation.reply.bytes().split_off(from);
+            self.flush().await?;
+            self.conversation.reply.raw(&answered);
+        }
+        Box::pin(self.slowly(step)).await
     }
 
     /// What takes time. Others see meanwhile what it is.
@@ -213,7 +242,7 @@ impl Talk {
             Step::Done => {}
             Step::Close => return Err(End::Quit),
             Step::Wait(edit, patience) => return self.wait(edit, patience).await,
-            Step::Edit(stored) => {
+            Step::Edit(stored, count) => {
                 let outcome = stored.await;
                 let conversation = &mut self.conversation;
                 match outcome
@@ -221,7 +250,7 @@ impl Talk {
                     .and_then(crate::conversation::returned)
                 {
                     Ok(edit) => conversation.finish(edit),
-                    Err(refusal) => conversation.reply.refusal(&refusal),
+                    Err(refusal) => conversation.refuse(&refusal, count),
                 }
             }
             Step::Later(later) => {

@@ -15,8 +15,8 @@ use tokio::time::Instant;
 use crate::args::Args;
 use crate::call::Effects;
 use crate::clients::Client;
-use crate::command::{Command, Flag, KeyFunction, Patience, Run};
-use crate::edit::KeyCommand;
+use crate::command::{Command, KeyFunction, Patience, Run};
+use crate::edit::KeyCommands;
 use crate::gateway::Shared;
 use crate::refusal::Refusal;
 use crate::reply::{Protocol, Reply};
@@ -45,8 +45,10 @@ pub(crate) struct Conversation {
     pub(crate) last: &'static str,
     /// The last one that was looked up: many ask for the same again and again.
     found: Option<&'static Command>,
+    /// Commands on one key that are to be done together, at the latest when no more has come.
+    gathered: Option<Box<KeyCommands>>,
     /// Used again for each command on keys.
-    spare: Option<Box<KeyCommand>>,
+    spare: Option<Box<KeyCommands>>,
 }
 
 /// Changes of keys, whoever makes them.
@@ -81,12 +83,12 @@ pub(crate) enum Silence {
 pub(crate) enum Step {
     /// Nothing: it was answered.
     Done,
-    /// The engine needs time.
-    Edit(Stored<Box<dyn Edit>>),
+    /// The engine needs time for so many commands.
+    Edit(Stored<Box<dyn Edit>>, usize),
     /// The answer comes later.
     Later(Later),
     /// There is nothing yet: it waits, and is tried again.
-    Wait(Box<KeyCommand>, Patience),
+    Wait(Box<KeyCommands>, Patience),
     /// The engine needs time for a transaction.
     Execute(Stored<Box<dyn Edit>>),
     /// Of a transaction, the answers from a part on are left; that of the part before comes later.
@@ -96,7 +98,7 @@ pub(crate) enum Step {
 }
 
 /// A command on keys that is done, or that the engine needs time for.
-pub(crate) type Started = Result<Box<KeyCommand>, Stored<Box<dyn Edit>>>;
+pub(crate) type Started = Result<Box<KeyCommands>, Stored<Box<dyn Edit>>>;
 
 /// An answer that comes later.
 pub(crate) type Later = Pin<Box<dyn Future<Output = Result<Say, Refusal>> + Send>>;
@@ -157,6 +159,7 @@ impl Conversation {
             subscriptions: None,
             last: "NULL",
             found: None,
+            gathered: None,
             spare: None,
         }
     }
@@ -268,19 +271,62 @@ impl Conversation {
         }
     }
 
+    /// Does a command on keys; or gathers it, if more for the same key may follow.
     fn edit(
         &mut self,
         command: &'static Command,
         function: KeyFunction,
         args: &mut Args,
     ) -> Result<Step, Refusal> {
-        let edit = self.key_command(command, function, args)?;
-        match self.start(edit)? {
-            Ok(edit) => {
-                self.finish(edit);
-                Ok(Step::Done)
+        self.gathered = Some(self.key_command(command, function, args)?);
+        if command.is_gathered() && self.silence == Silence::Off {
+            return Ok(Step::Done);
+        }
+        Ok(self.settle())
+    }
+
+    /// Adds a command to those that were gathered. Tells whether that is possible; if not, they are to be settled first.
+    pub(crate) fn gather(&mut self, args: &mut Args) -> bool {
+        if self.gathered.is_none() {
+            return false;
+        }
+        let command = self.find(args.at(0)).map(|command| resolve(command, args));
+        let (Some(gathered), Some(Ok(command))) = (&mut self.gathered, command) else {
+            return false;
+        };
+        match command.run {
+            Run::Keys(function) if command.is_gathered() && gathered.fits(command, args.at(1)) => {
+                gathered.add(command, function, args);
+                self.last = command.name;
+                true
             }
-            Err(stored) => Ok(Step::Edit(stored)),
+            _ => false,
+        }
+    }
+
+    /// Whether commands were gathered that are not answered.
+    pub(crate) fn has_gathered(&self) -> bool {
+        self.gathered.is_some()
+    }
+
+    /// Does what was gathered. Very long answers leave a part of it for the next time.
+    pub(crate) fn settle(&mut self) -> Step {
+        let Some(edit) = self.gathered.take() else {
+            return Step::Done;
+        };
+        let count = edit.unanswered();
+        match self.start(edit) {
+            Ok(Ok(edit)) => self.finish(edit),
+            Ok(Err(stored)) => return Step::Edit(stored, count),
+            Err(refusal) => self.refuse(&refusal, count),
+        }
+        Step::Done
+    }
+
+    /// Answers so many commands that the engine refuses.
+    pub(crate) fn refuse(&mut self, refusal: &Refusal, count: usize) {
+        for _ in 0..count {
+            self.reply.refusal(refusal);
         }
     }
 
@@ -301,27 +347,22 @@ impl Conversation {
         command: &'static Command,
         function: KeyFunction,
         args: &mut Args,
-    ) -> Result<Box<KeyCommand>, Refusal> {
-        let protocol = self.reply.protocol;
-        let mut edit = self
-            .spare
-            .take()
-            .unwrap_or_else(|| Box::new(KeyCommand::new(command, function, protocol)));
-        edit.command = command;
-        edit.function = function;
-        edit.reply.protocol = protocol;
-        edit.reaches_any = command.flags.contains(&Flag::AnyKey);
+    ) -> Result<Box<KeyCommands>, Refusal> {
+        let bytes_max = self.shared.options.replies_bytes_max;
+        let mut edit = (self.spare.take()).unwrap_or_else(|| Box::new(KeyCommands::new(bytes_max)));
+        edit.reply.protocol = self.reply.protocol;
+        edit.effects.hear(self.shared.keyspace.is_on());
         if let Err(refusal) = command.keys.add(args, &mut edit.keys) {
             edit.clear();
             self.spare = Some(edit);
             return Err(refusal);
         }
-        std::mem::swap(&mut edit.args, args);
+        edit.add(command, function, args);
         Ok(edit)
     }
 
     /// Hands an edit to the engine; what comes of it is there at once, or later.
-    pub(crate) fn start(&self, edit: Box<KeyCommand>) -> Result<Started, Refusal> {
+    pub(crate) fn start(&self, edit: Box<KeyCommands>) -> Result<Started, Refusal> {
         let stored = self
             .session
             .keys()?
@@ -333,9 +374,14 @@ impl Conversation {
     }
 
     /// Answers what an edit answered, and tells others what it did.
-    pub(crate) fn finish(&mut self, mut edit: Box<KeyCommand>) {
+    pub(crate) fn finish(&mut self, mut edit: Box<KeyCommands>) {
         self.reply.take_from(&mut edit.reply);
         self.tell(&edit.effects);
+        edit.took_answers();
+        if edit.unanswered() > 0 {
+            self.gathered = Some(edit);
+            return;
+        }
         edit.clear();
         self.spare = Some(edit);
     }

@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::Bytes;
-use switchboard_hub::keys::{Cell, Cells, Edit, Entry, Key, Kind, Revision, Timestamp};
+use switchboard_hub::keys::{Cell, Cells, Edit, Entry, Key, Kind, Reach, Revision, Timestamp};
 
 use switchboard_engine::keys::edit::{Find, Outcome};
 
 use crate::args::Args;
 use crate::call::Effects;
-use crate::command::{Command, Flag, Run};
-use crate::edit::KeyCommand;
+use crate::command::{Command, Run};
+use crate::edit::KeyCommands;
 use crate::reply::{Protocol, Reply};
 use crate::table;
 
@@ -128,16 +128,11 @@ impl Bed {
         match command_of(&args) {
             Ok((command, function)) => match command.keys.of(&args) {
                 Ok(keys) => {
-                    let mut edit = KeyCommand {
-                        command,
-                        function,
-                        args,
-                        keys,
-                        reply,
-                        effects: Effects::default(),
-                        reaches_any: command.flags.contains(&Flag::AnyKey),
-                        is_waiting: false,
-                    };
+                    let mut args = args;
+                    let mut edit = KeyCommands::new(usize::MAX);
+                    edit.keys = keys;
+                    edit.reply = reply;
+                    edit.add(command, function, &mut args);
                     self.edit(&mut edit);
                     self.effects = edit.effects;
                     reply = edit.reply;
@@ -150,14 +145,14 @@ impl Bed {
     }
 
     /// Runs it on copies of the entries, twice, as an engine may; and does what came of it.
-    fn edit(&mut self, edit: &mut KeyCommand) {
+    fn edit(&mut self, edit: &mut KeyCommands) {
         let now = self.now;
         self.entries
             .retain(|_, entry| entry.expires.is_none_or(|moment| moment > now));
         let before = self.entries.clone();
         for round in 0..2 {
             let find = |key: &Key| Cell::of_entry(before.get(key));
-            let find = edit.reaches_any.then(|| Box::new(find) as Find<'_>);
+            let find = matches!(edit.reach(), Reach::Any).then(|| Box::new(find) as Find<'_>);
             let mut cells = Cells::new(now, find);
             for key in &edit.keys {
                 cells.add(key.clone(), Cell::of_entry(before.get(key)).unwrap());

@@ -8,7 +8,7 @@ use super::{End, Talk, until};
 use crate::clients::Order;
 use crate::command::Patience;
 use crate::conversation::returned;
-use crate::edit::KeyCommand;
+use crate::edit::KeyCommands;
 use crate::refusal::Refusal;
 
 const UNBLOCKED: Refusal = Refusal::new("UNBLOCKED client unblocked via CLIENT UNBLOCK");
@@ -18,13 +18,14 @@ enum Try {
     /// It is answered.
     Done,
     /// There is nothing yet.
-    Nothing(Box<KeyCommand>),
+    Nothing(Box<KeyCommands>),
 }
 
 impl Talk {
     /// Tries, and waits until it is worth while to try again.
-    pub(super) async fn wait(&mut self, edit: Box<KeyCommand>, patience: Patience) -> Result<(), End> {
-        let deadline = match patience.timeout(&edit.args) {
+    pub(super) async fn wait(&mut self, edit: Box<KeyCommands>, patience: Patience) -> Result<(), End> {
+        let timeout = edit.first_args().map_or(Ok(None), |args| patience.timeout(args));
+        let deadline = match timeout {
             Ok(timeout) => timeout.map(|timeout| Instant::now() + timeout),
             Err(refusal) => {
                 self.conversation.reply.refusal(&refusal);
@@ -36,12 +37,7 @@ impl Talk {
         };
         edit.is_waiting = true;
         // It may stay for long: what was read with it does not.
-        edit.args = edit.args.unshared();
-        edit.keys.clear();
-        if let Err(refusal) = edit.command.keys.add(&edit.args, &mut edit.keys) {
-            self.conversation.reply.refusal(&refusal);
-            return Ok(());
-        }
+        edit.unshare();
         self.flush().await?;
         let shared = self.conversation.shared.clone();
         let client = self.conversation.client.clone();
@@ -83,7 +79,7 @@ impl Talk {
         outcome
     }
 
-    async fn attempt(&mut self, edit: Box<KeyCommand>) -> Try {
+    async fn attempt(&mut self, edit: Box<KeyCommands>) -> Try {
         let outcome = match self.conversation.start(edit) {
             Ok(Ok(edit)) => Ok(edit),
             Ok(Err(stored)) => stored.await.map_err(Refusal::from).and_then(returned),

@@ -3,6 +3,7 @@
 mod connection;
 mod hostile;
 mod messages;
+mod pipelines;
 mod scripts;
 mod support;
 mod transactions;

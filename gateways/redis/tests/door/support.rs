@@ -1,8 +1,10 @@
 //! A door with a hub behind it, and ways to talk to it.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
+use switchboard_engine::Engine;
 use switchboard_engine_embedded::{DataDir, Embedded, EmbeddedOptions};
 use switchboard_gateway_redis::{RedisGateway, RedisOptions};
 use switchboard_hub::{Account, Hub, HubConfig, Session, SessionInfo};
@@ -23,6 +25,7 @@ pub async fn patient<F: Future>(step: F) -> F::Output {
 /// A hub on an engine in memory, with one Redis door.
 pub struct Door {
     pub hub: Hub,
+    pub engine: Arc<dyn Engine>,
     pub gateway: RedisGateway,
     pub shutdown: Shutdown,
     pub address: SocketAddr,
@@ -35,7 +38,13 @@ impl Door {
 
     pub async fn with(options: RedisOptions) -> Self {
         let engine = Embedded::open(EmbeddedOptions::new(DataDir::Memory)).unwrap();
-        let hub = Hub::with_engine(HubConfig::default(), engine).await.unwrap();
+        Self::on(engine, options).await
+    }
+
+    pub async fn on(engine: Arc<dyn Engine>, options: RedisOptions) -> Self {
+        let hub = Hub::with_engine(HubConfig::default(), Arc::clone(&engine))
+            .await
+            .unwrap();
         let config = ListenerConfig::new("tcp://127.0.0.1:0".parse().unwrap());
         let listener = Listener::bind(config, &Network::new(Limits::default()))
             .await
@@ -46,6 +55,7 @@ impl Door {
         tokio::spawn(listener.run(gateway.clone(), shutdown.clone()));
         Self {
             hub,
+            engine,
             gateway,
             shutdown,
             address,
@@ -120,18 +130,20 @@ impl Client {
         self.expect(expected).await;
     }
 
+    /// The next line, without its end.
+    pub async fn line(&mut self) -> String {
+        let mut line = Vec::new();
+        while !line.ends_with(b"\r\n") {
+            line.push(patient(self.stream.read_u8()).await.unwrap());
+        }
+        line.truncate(line.len() - 2);
+        String::from_utf8(line).unwrap()
+    }
+
     /// The text of a bulk string.
     pub async fn bulk(&mut self) -> String {
-        let mut head = Vec::new();
-        while !head.ends_with(b"\r\n") {
-            head.push(patient(self.stream.read_u8()).await.unwrap());
-        }
-        let head = String::from_utf8(head).unwrap();
-        let length: usize = head
-            .trim_end()
-            .trim_start_matches(['$', '='])
-            .parse()
-            .expect(&head);
+        let head = self.line().await;
+        let length: usize = head.trim_start_matches(['$', '=']).parse().expect(&head);
         let mut text = vec![0; length + 2];
         patient(self.stream.read_exact(&mut text)).await.unwrap();
         String::from_utf8(text).unwrap()
