@@ -2,6 +2,7 @@
 
 use std::io::{self, IoSlice, Read, Write};
 use std::net::Shutdown;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream as Socket;
 use std::path::Path;
 use std::pin::Pin;
@@ -61,6 +62,13 @@ impl TryFrom<tokio::net::UnixStream> for UnixStream {
             input: Input(socket),
             room: Room::default(),
         })
+    }
+}
+
+/// What is read from the socket itself, the runtime does not hear of: it finds the socket empty when it looks again.
+impl AsFd for UnixStream {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.input.0.get_ref().as_fd()
     }
 }
 

@@ -23,7 +23,8 @@ use std::time::Instant;
 
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, recv};
-use tokio::net::{TcpStream, UnixStream};
+use switchboard_unix::UnixStream;
+use tokio::net::TcpStream;
 
 use self::policy::{Decision, Policy};
 use super::input::Input;
@@ -143,6 +144,9 @@ impl Input {
 /// The socket, if the transport is nothing else.
 fn plain_socket(io: &dyn Any) -> Option<BorrowedFd<'_>> {
     if let Some(stream) = io.downcast_ref::<TcpStream>() {
+        return Some(stream.as_fd());
+    }
+    if let Some(stream) = io.downcast_ref::<tokio::net::UnixStream>() {
         return Some(stream.as_fd());
     }
     io.downcast_ref::<UnixStream>().map(AsFd::as_fd)

@@ -31,7 +31,7 @@ fn options(busy_poll: Duration) -> Options {
 fn driver(handlers: Handlers, busy_poll: Duration) -> (Driver<UnixStream>, Raw) {
     let (one, other) = Raw::pair().unwrap();
     one.set_nonblocking(true).unwrap();
-    let io = UnixStream::from_std(one).unwrap();
+    let io = tokio::net::UnixStream::from_std(one).unwrap().try_into().unwrap();
     let connection = Arc::new(Connection::new(options(busy_poll), Arc::new(Caller::default())));
     let driver = Driver::new(io, connection, Arc::new(handlers), BytesMut::new(), false);
     (driver, other)
@@ -179,4 +179,17 @@ async fn calls_of_all_sizes_come_back_as_they_went() {
             }
         }
     }
+}
+
+#[tokio::test]
+async fn plain_sockets_are_looked_at() {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let tcp = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+    let (runtimes, _other) = tokio::net::UnixStream::pair().unwrap();
+    let (ours, _other) = UnixStream::pair().unwrap();
+    let (memory, _other) = tokio::io::duplex(1);
+    assert!(plain_socket(&tcp).is_some());
+    assert!(plain_socket(&runtimes).is_some());
+    assert!(plain_socket(&ours).is_some());
+    assert!(plain_socket(&memory).is_none());
 }
