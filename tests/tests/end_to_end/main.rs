@@ -12,6 +12,7 @@ mod half_open;
 mod hostile;
 mod idle;
 mod keys;
+mod killed;
 mod limits;
 mod privileges;
 mod proxy;
