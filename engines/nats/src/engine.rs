@@ -47,6 +47,8 @@ impl Nats {
         let bus = NatsBus::open(Arc::clone(&link)).await?;
         guard.disarm();
         let janitor = Janitor::start(&link);
+        let (sick, closed) = (Arc::clone(&link), link.closed.clone());
+        tokio::spawn(closed.run_until_cancelled_owned(async move { sick.convalesce().await }));
         let shared = Arc::new(Shared::new(Arc::clone(&link), janitor.clone()));
         Ok(Arc::new(Self {
             description: format!("NATS cluster at {}, prefix {}", options.shown(), options.prefix),

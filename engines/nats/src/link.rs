@@ -25,7 +25,7 @@ use async_nats::{Client, ConnectOptions, Event, HeaderMap, Message, Request};
 use bytes::Bytes;
 use parking_lot::Mutex;
 use switchboard_engine::{Clock, EngineError, Health, Result};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Notify, Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::NatsOptions;
@@ -58,6 +58,9 @@ const OPEN_TIME_MAX: Duration = Duration::from_secs(20);
 
 /// Atomic batches of this hub that are under way at once. A server allows 50 a stream, for all hubs together.
 const BATCHES_MAX: usize = 16;
+
+/// How often the cluster is asked whether it is well, once it was not.
+const CONVALESCENCE_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Commands that wait for the connection.
 const COMMANDS_MAX: usize = 65_536;
@@ -93,6 +96,8 @@ pub(crate) struct Status {
     /// Whether the last call that was given up was not followed by one that succeeded; and why it was.
     troubled: AtomicBool,
     trouble: Mutex<String>,
+    /// Told when a call was given up.
+    given_up: Notify,
 }
 
 impl Status {
@@ -141,6 +146,7 @@ impl Status {
     fn troubled(&self, why: &str) {
         why.clone_into(&mut self.trouble.lock());
         self.troubled.store(true, Ordering::Release);
+        self.given_up.notify_one();
     }
 
     fn well(&self) {
@@ -190,6 +196,21 @@ impl Link {
         link.ensure_at_first().await?;
         guard.disarm();
         Ok(link)
+    }
+
+    /// Asks, after a call was given up, until the cluster is well again: nobody may call anything for a while, last of
+    /// all where those who are not well are not called.
+    pub(crate) async fn convalesce(&self) {
+        loop {
+            self.status.given_up.notified().await;
+            while self.status.troubled.load(Ordering::Acquire) {
+                tokio::time::sleep(CONVALESCENCE_INTERVAL).await;
+                match self.ensure().await {
+                    Ok(()) => self.status.well(),
+                    Err(trouble) => tracing::debug!("the NATS cluster is not well yet: {trouble:?}"),
+                }
+            }
+        }
     }
 
     async fn ensure_at_first(&self) -> Result<()> {

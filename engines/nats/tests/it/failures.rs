@@ -92,6 +92,21 @@ async fn while_the_cluster_is_away_all_is_unavailable_and_then_all_heals() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn it_says_by_itself_that_the_cluster_is_well_again() {
+    let mut server = Server::start();
+    let engine = open(&server).await;
+    server.kill();
+    reason(try_put(&engine, "lost", "1").await);
+    assert!(matches!(engine.health(), Health::Impaired(_)));
+    server.restart();
+    // Nobody asks for anything.
+    in_the_end("it is well", async || {
+        (engine.health() == Health::Ready).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_cluster_that_comes_back_empty_is_set_up_anew() {
     let mut server = Server::start();
     let engine = open(&server).await;
