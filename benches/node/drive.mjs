@@ -1,6 +1,6 @@
 // Calls a server by the client that its own users have in Node, in the closed loop of src/load.rs, as src/callers.rs asks:
 //
-//     node drive.mjs switchboard|socket-io tcp://HOST:PORT CONNECTIONS×IN_FLIGHT BYTES
+//     node drive.mjs switchboard|socket-io|socket-io-relay tcp://HOST:PORT CONNECTIONS×IN_FLIGHT BYTES
 //
 // Says `ready` once it is warm. Each line on its standard input is a number of milliseconds to call for, answered by
 // `CALLS ELAPSED P50 P99`, times in nanoseconds. Ends with its standard input.
@@ -27,6 +27,8 @@ const CLIENTS = {
 const [name, address, shape, bytes] = process.argv.slice(2)
 const [connections, inFlight] = shape.split('×').map(Number)
 const payload = 'x'.repeat(Number(bytes))
+
+CLIENTS['socket-io-relay'] = CLIENTS['socket-io']
 
 const calls = []
 for (let count = 0; count < connections; count++) calls.push(await CLIENTS[name](new URL(address).host))

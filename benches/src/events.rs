@@ -24,7 +24,7 @@ pub enum Name {
     Switchboard,
     /// nginx with the Nchan module, two worker processes.
     Nchan,
-    /// The same with one.
+    /// The same with one: on request.
     NchanSingle,
     /// A plain server in Node.
     Node,
@@ -65,7 +65,7 @@ impl Name {
             Self::Switchboard => Ok(web::start_daemon().await?.0),
             Self::Nchan => web::start_push(WORKERS).await,
             Self::NchanSingle => web::start_push(1).await,
-            Self::Node => web::start_node("events.mjs").await,
+            Self::Node => web::start_node("events.mjs", None).await,
         }
     }
 }
@@ -74,7 +74,7 @@ impl Name {
 #[derive(Clone, Debug, clap::Args)]
 pub struct Options {
     /// Sides to compare; the first is compared with the others.
-    #[arg(long, value_enum, value_delimiter = ',', default_values_t = [Name::Switchboard, Name::Nchan, Name::NchanSingle, Name::Node])]
+    #[arg(long, value_enum, value_delimiter = ',', default_values_t = [Name::Switchboard, Name::Nchan, Name::Node])]
     contenders: Vec<Name>,
     /// Bytes in a message.
     #[arg(long, value_delimiter = ',', default_values_t = [16, 1024])]
@@ -118,7 +118,7 @@ pub async fn run(options: &Options) -> Result<String> {
             report.add(label.into(), compare(&sides, options.rounds).await?);
         }
     }
-    Ok(report.render())
+    Ok(report.render_with_servers())
 }
 
 async fn start(name: Name, shape: Shape, payload: usize) -> Result<Running> {

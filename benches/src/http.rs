@@ -94,7 +94,7 @@ pub async fn run(options: &Options) -> Result<String> {
             );
         }
     }
-    Ok(report.render())
+    Ok(report.render_with_servers())
 }
 
 async fn start(name: Name, connections: usize, payload: usize) -> Result<Running> {

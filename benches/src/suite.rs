@@ -67,6 +67,8 @@ pub struct Outcome {
     pub p99_us: Vec<f64>,
     /// Microseconds of processor time a call took in all processes together, over all rounds.
     pub cpu_us_per_call: f64,
+    /// The share of that which the servers took, all but the callers.
+    pub server_cpu_us_per_call: f64,
 }
 
 /// Runs all sides of a cell in turns.
@@ -79,45 +81,58 @@ pub async fn compare(sides: &[Side<'_>], rounds: Rounds) -> Result<Vec<Outcome>>
             ..Outcome::default()
         })
         .collect();
-    let mut totals = vec![(0.0, 0); sides.len()];
+    let mut totals = vec![(CpuSeconds::default(), 0); sides.len()];
     for round in 0..rounds.count as usize {
         for turn in 0..sides.len() {
             let index = (round + turn) % sides.len();
             let side = &sides[index];
-            let (sample, cpu_seconds) = measure(side, duration)
+            let (sample, used) = measure(side, duration)
                 .await
                 .with_context(|| format!("round {round} of {}", side.name))?;
-            totals[index].0 += cpu_seconds;
+            totals[index].0.servers += used.servers;
+            totals[index].0.callers += used.callers;
             totals[index].1 += sample.calls;
             outcomes[index].add(&sample);
         }
     }
-    for (outcome, (cpu_seconds, calls)) in outcomes.iter_mut().zip(totals) {
-        outcome.cpu_us_per_call = cpu_seconds * 1e6 / calls as f64;
+    for (outcome, (used, calls)) in outcomes.iter_mut().zip(totals) {
+        let each = |seconds: f64| seconds * 1e6 / calls as f64;
+        outcome.cpu_us_per_call = each(used.servers + used.callers);
+        outcome.server_cpu_us_per_call = each(used.servers);
     }
     Ok(outcomes)
 }
 
-/// One round of one side: what it did, and the seconds of processor time that took.
-async fn measure(side: &Side<'_>, duration: Duration) -> Result<(Sample, f64)> {
+/// Seconds of processor time.
+#[derive(Clone, Copy, Default)]
+struct CpuSeconds {
+    servers: f64,
+    callers: f64,
+}
+
+/// One round of one side: what it did, and the processor time that took.
+async fn measure(side: &Side<'_>, duration: Duration) -> Result<(Sample, CpuSeconds)> {
     let mut running = (side.start)().await?;
     let before = running.cpu_seconds()?;
     let sample = running.callers.run(duration).await?;
-    let cpu_seconds = running.cpu_seconds()? - before;
+    let after = running.cpu_seconds()?;
+    let used = CpuSeconds {
+        servers: after.servers - before.servers,
+        callers: after.callers - before.callers,
+    };
     running.callers.end().await?;
     for server in running.servers.into_iter().rev() {
         server.end().await?;
     }
-    Ok((sample, cpu_seconds))
+    Ok((sample, used))
 }
 
 impl Running {
-    fn cpu_seconds(&self) -> Result<f64> {
-        self.servers
-            .iter()
-            .try_fold(self.callers.cpu_seconds()?, |sum, server| {
-                Ok(sum + server.cpu_seconds()?)
-            })
+    fn cpu_seconds(&self) -> Result<CpuSeconds> {
+        Ok(CpuSeconds {
+            servers: self.servers.iter().map(Process::cpu_seconds).sum::<Result<_>>()?,
+            callers: self.callers.cpu_seconds()?,
+        })
     }
 }
 

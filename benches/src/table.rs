@@ -74,6 +74,16 @@ impl Report {
         format!("{}\n{}", self.render_speed(), self.render_cpu())
     }
 
+    /// The same, and what the servers alone take: where callers take a large share of what there is, sides that share
+    /// the machine with them look more alike than they are.
+    pub fn render_with_servers(&self) -> String {
+        format!(
+            "{}\nProcessor time in µs for each, servers alone; a ratio above 1 means the first side needs less.\n\n{}",
+            self.render(),
+            self.cpu(|side| side.server_cpu_us_per_call).render()
+        )
+    }
+
     /// Throughput and latency, where not all that works can be counted.
     pub fn render_speed(&self) -> String {
         format!(
@@ -92,7 +102,7 @@ impl Report {
         format!(
             "Processor time in µs for each, all processes of a side and the callers together; a ratio above 1 means the \
              first side needs less.\n\n{}",
-            self.cpu().render()
+            self.cpu(|side| side.cpu_us_per_call).render()
         )
     }
 
@@ -163,12 +173,13 @@ impl Report {
         table
     }
 
-    fn cpu(&self) -> Table {
+    fn cpu(&self, us_per_call: impl Fn(&Outcome) -> f64) -> Table {
         let mut table = Table::new(self.headings("against "));
         for (label, sides) in &self.cells {
             let mut row = label.clone();
-            row.extend(sides.iter().map(|side| micros(side.cpu_us_per_call)));
-            let ratio = |rival: &Outcome| format!("{:.2}×", rival.cpu_us_per_call / sides[0].cpu_us_per_call);
+            row.extend(sides.iter().map(|side| micros(us_per_call(side))));
+            let ours = us_per_call(&sides[0]);
+            let ratio = |rival: &Outcome| format!("{:.2}×", us_per_call(rival) / ours);
             row.extend(sides.iter().skip(1).map(ratio));
             table.row(row);
         }
@@ -208,7 +219,21 @@ mod tests {
             p50_us: vec![10.0; throughput.len()],
             p99_us: vec![20.0; throughput.len()],
             cpu_us_per_call: 5.0,
+            server_cpu_us_per_call: 2.0,
         }
+    }
+
+    #[test]
+    fn what_the_servers_take_is_told_apart() {
+        let mut report = Report::new("Calls a second", &["payload"]);
+        let rival = Outcome {
+            server_cpu_us_per_call: 3.0,
+            ..side("a", &[1.0])
+        };
+        report.add(vec!["16 B".into()], vec![side("us", &[1.0]), rival]);
+        let text = report.render_with_servers();
+        let last = text.lines().last().unwrap().split('|').map(str::trim);
+        assert_eq!(last.collect::<Vec<_>>()[1..5], ["16 B", "2.0", "3.0", "1.50×"]);
     }
 
     #[test]

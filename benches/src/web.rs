@@ -38,9 +38,11 @@ pub fn node(script: &str) -> Command {
     command
 }
 
-/// Starts a script of `node/`, which says where it listens.
-pub async fn start_node(script: &str) -> Result<Process> {
-    Process::start(node(script), Announces::Stdout, ready_address)
+/// Starts a script of `node/`, which says where it listens; or, given an address, that it has connected there.
+pub async fn start_node(script: &str, address: Option<&Address>) -> Result<Process> {
+    let mut command = node(script);
+    command.args(address.map(ToString::to_string));
+    Process::start(command, Announces::Stdout, ready_address)
         .await
         .context("benches/README.md says what the Node rivals need")
 }

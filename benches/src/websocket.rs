@@ -1,4 +1,5 @@
-//! Echo over WebSocket: through Switchboard to a responder, beside socket.io and beside axum, which answer themselves.
+//! Echo over WebSocket: through Switchboard to a responder, beside socket.io with a responder, and beside socket.io and
+//! axum that answer themselves.
 
 mod client;
 mod dialect;
@@ -25,6 +26,8 @@ pub enum Name {
     Switchboard,
     /// socket.io in Node: emits that are acknowledged.
     SocketIo,
+    /// The same, passed on to another process that answers, as a hub does.
+    SocketIoRelay,
     /// axum, which sends each message back.
     Axum,
 }
@@ -34,6 +37,7 @@ impl fmt::Display for Name {
         f.pad(match self {
             Self::Switchboard => "switchboard",
             Self::SocketIo => "socket-io",
+            Self::SocketIoRelay => "socket-io-relay",
             Self::Axum => "axum",
         })
     }
@@ -44,7 +48,7 @@ impl Name {
     pub async fn load(self, cell: &Cell) -> Result<Box<dyn Round>> {
         match self {
             Self::Switchboard => open::<Gotalk>(cell).await,
-            Self::SocketIo => open::<SocketIo>(cell).await,
+            Self::SocketIo | Self::SocketIoRelay => open::<SocketIo>(cell).await,
             Self::Axum => open::<Plain>(cell).await,
         }
         .with_context(|| format!("opening {} to {self} at {}", cell.shape, cell.address))
@@ -60,7 +64,12 @@ impl Name {
                     broker::Name::Switchboard.start_responder(&hub).await?,
                 ])
             }
-            Self::SocketIo => Ok(vec![web::start_node("socket-io.mjs").await?]),
+            Self::SocketIo => Ok(vec![web::start_node("socket-io.mjs", None).await?]),
+            Self::SocketIoRelay => {
+                let relay = web::start_node("socket-io-relay.mjs", None).await?;
+                let responder = web::start_node("socket-io-responder.mjs", Some(relay.address())).await?;
+                Ok(vec![relay, responder])
+            }
             Self::Axum => Ok(vec![web::start_axum(&Transport::Tcp.free_address("axum")).await?]),
         }
     }
@@ -79,8 +88,8 @@ impl Clients {
     /// The sides that are compared if none are named.
     fn contenders(self) -> Vec<Name> {
         match self {
-            Self::Same => vec![Name::Switchboard, Name::SocketIo, Name::Axum],
-            Self::Own => vec![Name::Switchboard, Name::SocketIo],
+            Self::Same => vec![Name::Switchboard, Name::SocketIo, Name::SocketIoRelay, Name::Axum],
+            Self::Own => vec![Name::Switchboard, Name::SocketIo, Name::SocketIoRelay],
         }
     }
 
@@ -148,7 +157,7 @@ pub async fn run(options: &Options) -> Result<String> {
             );
         }
     }
-    Ok(report.render())
+    Ok(report.render_with_servers())
 }
 
 async fn start(name: Name, clients: Clients, shape: Shape, payload: usize) -> Result<Running> {
