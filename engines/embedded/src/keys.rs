@@ -7,7 +7,7 @@
 //!
 //! | module | what it is |
 //! | --- | --- |
-//! | `slot` | one key with what it has |
+//! | `slot`, `name` | one key with what it has; what it is found by |
 //! | `home` | a structure in memory, and its parts in the store |
 //! | `lane` | the map of hot keys, and what of it is to be written |
 //! | `buckets` | counts and revisions by bucket |
@@ -36,6 +36,7 @@ mod expiry;
 mod home;
 mod lane;
 mod memory;
+mod name;
 mod open;
 mod read;
 mod record;
@@ -56,8 +57,8 @@ use collect::{InFlight, Written};
 use expiry::Expiries;
 use lane::{Counts, Lane, LaneState};
 use memory::Memory;
+use name::Name;
 use rounds::Records;
-use slot::Name;
 
 /// The keys of the embedded engine.
 #[derive(Debug, Clone)]
@@ -87,7 +88,7 @@ impl Shared {
 
     #[inline]
     fn lane_index(&self, name: &Name<'_>) -> usize {
-        // The map uses the low bits.
+        // The table uses the low bits.
         (name.hash >> 58) as usize % lane::LANES
     }
 

@@ -13,9 +13,10 @@ use switchboard_engine::{Answer, Bucket, EngineError, Key, Kind, Result};
 
 use super::buckets::BucketState;
 use super::memory::{self, Loaded};
+use super::name::Name;
 use super::read::{Locked, TRIES, lane_of, lock_lanes, too_little_memory};
 use super::ring::Ring;
-use super::slot::{Name, Slot};
+use super::slot::Slot;
 use super::write::{self, Attempt, Publication};
 use super::{Shared, closed};
 use crate::commit::Admission;
@@ -218,19 +219,18 @@ fn publish<'a>(
             continue;
         };
         let lane = &shared.lanes[index];
-        let guard = lane.guard();
-        let hot = lane.get(name, &guard);
+        let look = lane.look();
+        let hot = look.get(name);
         let publication = Publication {
-            lane,
             bucket,
             name,
-            before: hot.or(cold),
-            hot_cost: hot.map_or(0, Slot::cost),
+            before: hot.as_deref().or(cold),
+            hot_cost: hot.as_deref().map_or(0, Slot::cost),
             is_expiry: false,
         };
         let value = one.after.as_ref().map(|entry| {
             // What it is made of was looked at when it was decided.
-            let value = write::Decided::new(name, publication.before, entry.kind, entry.value.clone());
+            let value = write::Decided::new(publication.before, entry.kind, entry.value.clone());
             value.unwrap_or_else(|_| write::Decided::Plain(entry.value.clone()))
         });
         let content = (value.as_ref().zip(one.after.as_ref()))

@@ -7,13 +7,15 @@ use std::time::{Duration, Instant};
 
 use foldhash::HashMap;
 use parking_lot::MutexGuard;
+use triomphe::ArcBorrow;
 
 use super::buckets::BucketState;
 use super::home::{Generation, Script};
 use super::lane::{Change, Lane, LaneState};
+use super::name::Name;
 use super::record::{self, StoredBucket};
 use super::rounds::RoundLog;
-use super::slot::{Name, Slot};
+use super::slot::Slot;
 use super::{Shared, expiry, memory};
 use crate::commit::Source;
 use crate::store::{Batch, Space};
@@ -235,7 +237,9 @@ fn put_change(
     let (slot, stored) = (&change.slot, &change.stored);
     let name = bucket.name.as_str();
     if let Some(before) = &stored.home
-        && slot.home().is_none_or(|now| !Arc::ptr_eq(now, before))
+        && slot
+            .home()
+            .is_none_or(|now| !ArcBorrow::ptr_eq(&now, &before.borrow_arc()))
         && let Some(parts) = before.parts()
     {
         parts.delete(batch);
@@ -275,12 +279,11 @@ fn put_buckets(shared: &Shared, written: &mut Written, changed: &[Arc<BucketStat
 /// What has no value any more need not stay in memory, now that the store has none either.
 fn forget_what_is_gone(shared: &Shared, lane: &Lane, changes: &[Change]) {
     let mut state = lane.lock();
-    state.stored_round = state.round - 1;
     for Change { slot, .. } in changes.iter().filter(|change| !change.slot.has_value()) {
-        let name = Name::new(slot.bucket(), slot.key());
+        let name = Name::of(slot);
         let is_same = |now: &Slot| now.revision() == slot.revision() && !now.has_value();
         if lane.peek(&name, is_same) == Some(true) {
-            lane.drop_slot(&mut state, slot);
+            state.drop_slot(slot);
         }
     }
     shared.memory.grow(state.take_counts().grown);

@@ -8,7 +8,6 @@ use std::cell::RefCell;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use papaya::LocalGuard;
 use smallvec::SmallVec;
 use switchboard_engine::keys::{Cell, Cells, Edit, Reach, edit};
 use switchboard_engine::names::check_value;
@@ -16,10 +15,11 @@ use switchboard_engine::{Answer, Bucket, EngineError, Key, Kind, Result, Timesta
 
 use super::buckets::BucketState;
 use super::home::{Home, StructureGuard};
-use super::lane::{Counts, Lane};
+use super::lane::{Counts, Hot, Lane};
 use super::memory::{self, Loaded};
+use super::name::Name;
 use super::read::{Locked, TRIES, lane_of, lock_lanes, too_little_memory};
-use super::slot::{Content, Name, Slot, Value};
+use super::slot::{Content, Slot, Value};
 use super::write::{Attempt, Publication};
 use super::{Shared, closed};
 use crate::commit::Admission;
@@ -122,35 +122,34 @@ fn edit_one(
 ) -> Attempt<bool, ()> {
     let name = Name::new(bucket.id, key.as_bytes());
     let lane = shared.lane(&name);
-    let guard = lane.guard();
+    let look = lane.look();
     let mut state = lane.lock();
     if state.is_closed {
         return Attempt::Done(Err(closed()));
     }
-    let hot = lane.get(&name, &guard);
+    let hot = look.get(&name);
     let cold = || loaded.get(&key)?.slot(&state);
-    let before = hot.or_else(cold);
+    let before = hot.as_deref().or_else(cold);
     if bucket.is_retired() || before.is_none() && !shared.is_complete() {
         return Attempt::Again(());
     }
     let now = shared.now();
     let mut cells = Cells::new(now, None);
-    cells.add(key.clone(), cell_of(before, now));
+    cells.add(key.clone(), cell_of(before.map(|slot| (slot, slot.value())), now));
     edit.run(&mut cells);
     let Some((_, cell)) = cells.into_cells().pop() else {
         return Attempt::Done(Ok(false));
     };
-    let change = match Change::new(&name, before, cell, now) {
+    let change = match Change::new(before, cell, now) {
         Ok(Some(change)) => change,
         Ok(None) => return Attempt::Done(Ok(false)),
         Err(error) => return Attempt::Done(Err(error)),
     };
     let publication = Publication {
-        lane,
         bucket,
         name: &name,
         before,
-        hot_cost: hot.map_or(0, Slot::cost),
+        hot_cost: hot.as_deref().map_or(0, Slot::cost),
         is_expiry: false,
     };
     let content = change.content(before, now);
@@ -173,7 +172,7 @@ fn edit_several(
         .iter()
         .map(|key| Name::new(bucket.id, key.as_bytes()))
         .collect();
-    let guards: Vec<LocalGuard<'_>> = names.iter().map(|name| shared.lane(name).guard()).collect();
+    let looks: Vec<Hot<'_>> = names.iter().map(|name| shared.lane(name).look()).collect();
     let mut locked = lock_lanes(shared, &names);
     if locked.iter().any(|(_, state)| state.is_closed) {
         return Attempt::Done(Err(closed()));
@@ -182,21 +181,22 @@ fn edit_several(
         return Attempt::Again(());
     }
     let now = shared.now();
-    let mut slots = Vec::with_capacity(names.len());
-    for ((key, name), guard) in keys.iter().zip(&names).zip(&guards) {
-        let cold = || loaded.get(key)?.slot(lane_of(&locked, shared.lane_index(name))?);
-        let slot = shared.lane(name).get(name, guard).or_else(cold);
-        if slot.is_none() && !shared.is_complete() {
-            return Attempt::Again(());
-        }
-        slots.push(slot);
-    }
     let mut cells = Cells::new(now, None);
-    for (key, slot) in keys.iter().zip(slots) {
+    for ((key, name), look) in keys.iter().zip(&names).zip(&looks) {
+        let cold = || loaded.get(key)?.slot(lane_of(&locked, shared.lane_index(name))?);
         // A structure that is there twice is locked once.
-        if cells.known(key).is_none() {
-            cells.add(key.clone(), cell_of(slot, now));
+        if cells.known(key).is_some() {
+            continue;
         }
+        let cell = match look.get(name) {
+            Some(hot) => cell_of(Some((&hot, hot.value())), now),
+            None => match cold() {
+                Some(cold) => cell_of(Some((cold, cold.value())), now),
+                None if shared.is_complete() => Cell::absent(),
+                None => return Attempt::Again(()),
+            },
+        };
+        cells.add(key.clone(), cell);
     }
     edit.run(&mut cells);
     let outcome = publish(shared, bucket, cells.into_cells(), &mut locked, loaded, now);
@@ -206,7 +206,7 @@ fn edit_several(
 
 /// Runs an edit with all lanes locked. What is not in memory is read there and then.
 fn edit_any(shared: &Shared, bucket: &Arc<BucketState>, edit: &mut dyn Edit) -> Attempt<bool, ()> {
-    let guards: Vec<LocalGuard<'_>> = shared.lanes.iter().map(Lane::guard).collect();
+    let looks: Vec<Hot<'_>> = shared.lanes.iter().map(Lane::look).collect();
     let locked = RefCell::new(shared.lock_all().into_iter().enumerate().collect::<Locked<'_>>());
     if locked.borrow().iter().any(|(_, state)| state.is_closed) {
         return Attempt::Done(Err(closed()));
@@ -217,17 +217,18 @@ fn edit_any(shared: &Shared, bucket: &Arc<BucketState>, edit: &mut dyn Edit) -> 
     let now = shared.now();
     let find = |key: &Key| {
         let name = Name::new(bucket.id, key.as_bytes());
-        let (lane, index) = (shared.lane(&name), shared.lane_index(&name));
+        let index = shared.lane_index(&name);
         let lost = || EngineError::Failed("a lane of keys is missing".to_owned());
-        let guard = guards.get(index).ok_or_else(lost)?;
-        if lane.get(&name, guard).is_none() && !shared.is_complete() {
+        let look = looks.get(index).ok_or_else(lost)?;
+        if look.get(&name).is_none() && !shared.is_complete() {
             let slot = memory::read(shared, bucket.name.as_str(), &name)
                 .map_err(|error| memory::named(error, bucket.name.as_str(), key.as_bytes()))?;
             let mut locked = locked.borrow_mut();
             let (_, state) = locked.get_mut(index).ok_or_else(lost)?;
-            lane.publish(state, slot, 0);
+            state.publish(&name, slot, 0);
         }
-        Ok(cell_of(lane.get(&name, guard), now))
+        let hot = look.get(&name);
+        Ok(cell_of(hot.as_ref().map(|hot| (&**hot, hot.value())), now))
     };
     let mut cells = Cells::new(now, Some(Box::new(find)));
     edit.run(&mut cells);
@@ -253,14 +254,14 @@ fn tell(shared: &Shared, bucket: &BucketState, mut locked: Locked<'_>) {
     }
 }
 
-/// What a cell has of a slot.
-fn cell_of(slot: Option<&Slot>, now: Timestamp) -> Cell<'_> {
-    let Some(slot) = slot.filter(|slot| slot.is_live(|| now)) else {
+/// What a cell has of a slot and its value.
+fn cell_of<'a>(slot: Option<(&Slot, &'a [u8])>, now: Timestamp) -> Cell<'a> {
+    let Some((slot, value)) = slot.filter(|(slot, _)| slot.is_live(|| now)) else {
         return Cell::absent();
     };
     slot.use_it();
     let content = match slot.home() {
-        None => edit::Content::Plain(slot.value()),
+        None => edit::Content::Plain(value),
         Some(home) => edit::Content::Shared(home.lock()),
     };
     Cell::present(content, slot.revision(), slot.created(), slot.expires())
@@ -283,10 +284,10 @@ fn publish(
     for (key, cell) in cells {
         let name = Name::new(bucket.id, key.as_bytes());
         let index = shared.lane_index(&name);
-        let guard = shared.lane(&name).guard();
+        let look = shared.lane(&name).look();
+        let hot = look.get(&name);
         let cold = || loaded.get(&key)?.slot(lane_of(locked, index)?);
-        let before = shared.lane(&name).get(&name, &guard).or_else(cold);
-        match Change::new(&name, before, cell, now) {
+        match Change::new(hot.as_deref().or_else(cold), cell, now) {
             Ok(Some(change)) => changes.push((key, index, change)),
             Ok(None) => {}
             Err(error) => failure = Some(error),
@@ -314,15 +315,14 @@ fn publish(
             continue;
         };
         let lane = &shared.lanes[*index];
-        let guard = lane.guard();
-        let hot = lane.get(&name, &guard);
+        let look = lane.look();
+        let hot = look.get(&name);
         let cold = || loaded.get(key)?.slot(state);
         let publication = Publication {
-            lane,
             bucket,
             name: &name,
-            before: hot.or_else(cold),
-            hot_cost: hot.map_or(0, Slot::cost),
+            before: hot.as_deref().or_else(cold),
+            hot_cost: hot.as_deref().map_or(0, Slot::cost),
             is_expiry: false,
         };
         let content = change.content(publication.before, now);
@@ -342,7 +342,7 @@ enum Change {
     /// The structure that it had, changed or with another expiry. Its lock keeps others out until it is published.
     InPlace(StructureGuard, Option<Timestamp>),
     /// Another structure.
-    Structure(Arc<Home>, Kind, Option<Timestamp>),
+    Structure(triomphe::Arc<Home>, Kind, Option<Timestamp>),
 }
 
 impl Change {
@@ -350,7 +350,7 @@ impl Change {
     ///
     /// # Errors
     /// Too large.
-    fn new(name: &Name<'_>, before: Option<&Slot>, cell: Cell<'_>, now: Timestamp) -> Result<Option<Self>> {
+    fn new(before: Option<&Slot>, cell: Cell<'_>, now: Timestamp) -> Result<Option<Self>> {
         Ok(Some(match cell.into_outcome(now) {
             edit::Outcome::Same => return Ok(None),
             edit::Outcome::Removed => Self::Removed,
@@ -370,7 +370,7 @@ impl Change {
                     // It is written whole.
                     structure.take_log();
                     let kind = structure.kind();
-                    Self::Structure(Home::new(name.key, *structure, None), kind, expires)
+                    Self::Structure(Home::new(*structure, None), kind, expires)
                 }
                 _ => {
                     return Err(EngineError::Failed(
@@ -403,7 +403,7 @@ impl Change {
             Self::Structure(home, kind, expires) => {
                 let bytes = home.lock().bytes();
                 let value = Value::Structure {
-                    home,
+                    home: home.borrow_arc(),
                     kind: *kind,
                     bytes,
                     unwritten: bytes,

@@ -13,7 +13,8 @@ use switchboard_engine::Timestamp;
 
 use super::buckets::BucketState;
 use super::lane::Lane;
-use super::slot::{Name, Slot};
+use super::name::Name;
+use super::slot::Slot;
 use super::write::Publication;
 use super::{Shared, memory, record};
 use crate::store::{Batch, Space, StoreError, StoreResult};
@@ -108,8 +109,8 @@ fn clear_up_one(shared: &Shared, listed: &[u8], now: Timestamp) -> StoreResult<(
     };
     let name = Name::new(bucket.id, key);
     let lane = shared.lane(&name);
-    let guard = lane.guard();
-    if lane.get(&name, &guard).is_none() && !shared.is_complete() {
+    let look = lane.look();
+    if look.get(&name).is_none() && !shared.is_complete() {
         // Nobody but this thread drops slots, so what is read now is what there is, if nothing is in memory below.
         let slot = match memory::read(shared, bucket.name.as_str(), &name) {
             Err(StoreError::Damaged(_)) if is_listed(shared, &bucket, key, moment) => {
@@ -118,14 +119,14 @@ fn clear_up_one(shared: &Shared, listed: &[u8], now: Timestamp) -> StoreResult<(
             slot => slot?,
         };
         let mut state = lane.lock();
-        if lane.get(&name, &guard).is_none() {
-            lane.publish(&mut state, slot, 0);
+        if look.get(&name).is_none() {
+            state.publish(&name, slot, 0);
         }
     }
-    match lane.get(&name, &guard) {
-        Some(slot) if slot.expires() == Some(moment) && moment <= now => expire(shared, &bucket, lane, slot),
+    match look.get(&name) {
+        Some(slot) if slot.expires() == Some(moment) && moment <= now => expire(shared, &bucket, lane, &slot),
         // It was changed, and the list will be with it.
-        Some(slot) if slot.place().round() > 0 => {}
+        Some(slot) if lane.lock().is_unwritten(&slot) => {}
         _ => orphan(),
     }
     Ok(())
@@ -159,14 +160,14 @@ fn expire_damaged(shared: &Shared, bucket: &Arc<BucketState>, name: &Name<'_>) -
 /// Takes away what a key has, unless somebody was faster.
 fn expire(shared: &Shared, bucket: &Arc<BucketState>, lane: &Lane, expired: &Slot) {
     let name = Name::new(bucket.id, expired.key());
-    let guard = lane.guard();
+    let look = lane.look();
     let mut state = lane.lock();
-    let before = lane.get(&name, &guard);
+    let hot = look.get(&name);
+    let before = hot.as_deref();
     if state.is_closed || before.is_none_or(|slot| slot.revision() != expired.revision()) {
         return;
     }
     let publication = Publication {
-        lane,
         bucket,
         name: &name,
         before,

@@ -10,12 +10,13 @@
 //! to write does not grow with its structure.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use parking_lot::{ArcMutexGuard, Mutex, RawMutex};
 use switchboard_engine::Kind;
 use switchboard_engine::structures::Structure;
+use triomphe::Arc;
 
 use crate::store::{Batch, Space, StoreError, StoreResult, View, with_prefix};
 
@@ -46,8 +47,9 @@ pub(crate) type StructureGuard = ArcMutexGuard<RawMutex, Structure>;
 
 /// A structure in memory, with what the store has of it.
 pub(crate) struct Home {
-    key: Box<[u8]>,
-    structure: Arc<Mutex<Structure>>,
+    structure: std::sync::Arc<Mutex<Structure>>,
+    /// How many bytes of memory it takes, as it was last counted.
+    counted: AtomicUsize,
     /// Its parts in the store, once the last round that was begun is there; none, if it stands in the record.
     parts: Mutex<Option<Parts>>,
 }
@@ -78,16 +80,22 @@ pub(crate) struct Script {
 }
 
 impl Home {
-    pub(crate) fn new(key: &[u8], structure: Structure, parts: Option<Parts>) -> Arc<Self> {
+    pub(crate) fn new(structure: Structure, parts: Option<Parts>) -> Arc<Self> {
         Arc::new(Self {
-            key: key.into(),
-            structure: Arc::new(Mutex::new(structure)),
+            structure: std::sync::Arc::new(Mutex::new(structure)),
+            counted: AtomicUsize::new(0),
             parts: Mutex::new(parts),
         })
     }
 
-    pub(crate) fn key(&self) -> &[u8] {
-        &self.key
+    /// Counts how many bytes of memory it takes, when a slot with it is made, under the lock of the lane.
+    pub(crate) fn count(&self, bytes: usize) {
+        self.counted.store(bytes, Ordering::Relaxed);
+    }
+
+    /// What was counted last.
+    pub(crate) fn counted(&self) -> usize {
+        self.counted.load(Ordering::Relaxed)
     }
 
     /// The structure, under the lock of the lane.
@@ -168,7 +176,6 @@ impl Home {
 impl fmt::Debug for Home {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Home")
-            .field("key", &self.key.escape_ascii().to_string())
             .field("parts", &self.parts)
             .finish_non_exhaustive()
     }

@@ -1,21 +1,23 @@
 //! Hot keys, shared out among lanes by their hash.
 //!
-//! A lane has a map that anybody reads without a lock, and a state that writers lock. A plain write publishes one slot,
+//! A lane has a table that anybody reads without a lock, and a state that writers lock. A plain write publishes one slot,
 //! which is one step by itself. A batch publishes several, so readers must not see some of them and then miss others:
 //! while it does, [`Lane::publishing`] is odd, and a reader who meets that, or a change of it, takes the lock instead
 //! (see [`Lane::read`]). So only a batch under way ever makes a reader wait, and it holds the lock for no longer than it
 //! takes to swap the slots.
 
+use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use papaya::{HashMap, LocalGuard};
 use parking_lot::{Mutex, MutexGuard};
 use seize::Collector;
 use switchboard_engine::Timestamp;
+use switchboard_table::{Found, Item, Look, Reader, Writer, table};
 
 use super::home::Home;
-use super::slot::{BroughtHashes, Name, Place, SLOT_COST_BYTES, Slot};
+use super::name::Name;
+use super::slot::{Head, SLOT_COST_BYTES, Slot};
 
 /// How many lanes there are: enough that writers on a few dozen cores seldom meet; few enough that the commit thread
 /// locks all of them in microseconds. A power of two.
@@ -31,7 +33,7 @@ const RETIRED_SLOTS: usize = 256;
 /// A part of the keys in memory.
 #[derive(Debug)]
 pub(crate) struct Lane {
-    hot: HashMap<Slot, (), BroughtHashes>,
+    hot: Reader<Head>,
     publishing: AtomicU64,
     state: Mutex<LaneState>,
 }
@@ -39,10 +41,7 @@ pub(crate) struct Lane {
 /// What writers lock.
 #[derive(Debug)]
 pub(crate) struct LaneState {
-    /// The round of the commit thread that changes made now go with; the first is 1.
-    pub(crate) round: u64,
-    /// The last round that is in the store.
-    pub(crate) stored_round: u64,
+    hot: Writer<Head>,
     /// What is to be written.
     pub(crate) changes: Vec<Change>,
     /// Of the bytes of `changes`, those that the committer was told of, and the rest.
@@ -82,7 +81,7 @@ pub(crate) struct Stored {
     pub(crate) is_there: bool,
     pub(crate) expires: Option<Timestamp>,
     /// Its structure, which may have parts there.
-    pub(crate) home: Option<Arc<Home>>,
+    pub(crate) home: Option<triomphe::Arc<Home>>,
 }
 
 impl Stored {
@@ -90,7 +89,7 @@ impl Stored {
         Self {
             is_there: slot.is_some_and(Slot::has_value),
             expires: slot.and_then(Slot::expires),
-            home: slot.and_then(Slot::home).cloned(),
+            home: slot.and_then(Slot::home).map(|home| home.clone_arc()),
         }
     }
 }
@@ -103,13 +102,12 @@ pub(crate) fn lanes() -> Box<[Lane; LANES]> {
 
 impl Lane {
     fn new(collector: &Arc<Collector>) -> Self {
-        let hot = HashMap::builder().hasher(BroughtHashes::default());
+        let (reader, writer) = table(collector);
         Self {
-            hot: hot.shared_collector(Arc::clone(collector)).build(),
+            hot: reader,
             publishing: AtomicU64::new(0),
             state: Mutex::new(LaneState {
-                round: 1,
-                stored_round: 0,
+                hot: writer,
                 changes: Vec::new(),
                 told_bytes: 0,
                 untold_bytes: 0,
@@ -139,23 +137,16 @@ impl Lane {
         self.peek(name, look)
     }
 
-    /// What keeps a slot from being freed while it is looked at.
+    /// What keeps slots from being freed while they are looked at.
     #[inline]
-    pub(crate) fn guard(&self) -> LocalGuard<'_> {
-        self.hot.guard()
-    }
-
-    /// A slot, under the lock.
-    #[inline]
-    pub(crate) fn get<'g>(&self, name: &Name<'_>, guard: &'g LocalGuard<'_>) -> Option<&'g Slot> {
-        self.hot.get_key_value(name, guard).map(|(slot, ())| slot)
+    pub(crate) fn look(&self) -> Hot<'_> {
+        Hot(self.hot.look())
     }
 
     /// Looks at a slot; for those who hold the lock, or do not mind batches.
     #[inline]
     pub(crate) fn peek<T>(&self, name: &Name<'_>, look: impl FnOnce(&Slot) -> T) -> Option<T> {
-        let guard = self.hot.guard();
-        self.hot.get_key_value(name, &guard).map(|(slot, ())| look(slot))
+        self.look().get(name).map(|slot| look(&slot))
     }
 
     /// Begins or ends the publishing of a batch, under the lock.
@@ -165,49 +156,83 @@ impl Lane {
         // What is published comes after this, for whoever sees it: publishing a slot releases.
     }
 
-    /// Puts a slot into the map, under the lock. `before` is what it takes the place of.
-    pub(crate) fn publish(&self, state: &mut LaneState, slot: Slot, before_cost: usize) {
-        let cost = slot.cost();
-        self.hot.insert(slot, (), &self.hot.guard());
-        state.grown_bytes += cost as isize - before_cost as isize;
-    }
-
-    /// Takes a slot out of the map, under the lock.
-    pub(crate) fn drop_slot(&self, state: &mut LaneState, slot: &Slot) {
-        let name = Name::new(slot.bucket(), slot.key());
-        if self.hot.remove(&name, &self.hot.guard()).is_some() {
-            state.drops += 1;
-            state.grown_bytes -= slot.cost() as isize;
-        }
-    }
-
     /// Goes through all slots.
     pub(crate) fn visit(&self, mut visit: impl FnMut(&Slot)) {
-        let guard = self.hot.guard();
-        for (slot, ()) in self.hot.iter(&guard) {
-            visit(slot);
-        }
+        self.hot.look().visit(|item| visit(Slot::of(item)));
     }
 }
 
+/// A look at the hot keys of a lane.
+pub(crate) struct Hot<'a>(Look<'a, Head>);
+
+/// A hot slot that was found.
+pub(crate) struct HotSlot<'a>(Found<'a, Head>);
+
+impl Hot<'_> {
+    /// A slot.
+    #[inline]
+    pub(crate) fn get(&self, name: &Name<'_>) -> Option<HotSlot<'_>> {
+        self.0.find(name.hash, is_of(name)).map(HotSlot)
+    }
+}
+
+impl<'a> HotSlot<'a> {
+    /// As [`Slot::value`], for as long as the look.
+    #[inline]
+    pub(crate) fn value(&self) -> &'a [u8] {
+        self.0.head().value_of(self.0.bytes())
+    }
+}
+
+impl Deref for HotSlot<'_> {
+    type Target = Slot;
+
+    #[inline]
+    fn deref(&self) -> &Slot {
+        Slot::of(&self.0)
+    }
+}
+
+#[inline]
+fn is_of(name: &Name<'_>) -> impl Fn(&Item<Head>) -> bool {
+    |item| Slot::of(item).is_of(name)
+}
+
 impl LaneState {
-    /// Where the next change of a key stands that has `before`.
-    pub(crate) fn place(&self, before: Option<&Slot>) -> Place {
-        match before {
-            Some(slot) if self.is_of_this_round(slot) => slot.place(),
-            _ => Place::new(self.round, self.changes.len()),
+    /// Makes a slot hot, in the place of one that costs so much.
+    pub(crate) fn publish(&mut self, name: &Name<'_>, slot: Slot, before_cost: usize) {
+        self.grown_bytes += slot.cost() as isize - before_cost as isize;
+        let hash_of = |item: &Item<Head>| Name::of(Slot::of(item)).hash;
+        self.hot.put(name.hash, slot.into_item(), is_of(name), hash_of);
+    }
+
+    /// A slot is hot no more.
+    pub(crate) fn drop_slot(&mut self, slot: &Slot) {
+        let name = Name::of(slot);
+        if self.hot.remove(name.hash, is_of(&name)) {
+            self.drops += 1;
+            self.grown_bytes -= slot.cost() as isize;
         }
     }
 
-    /// Whether a slot is to be written with the round that changes made now go with.
-    pub(crate) fn is_of_this_round(&self, slot: &Slot) -> bool {
-        slot.place().round() == self.round && slot.place().index() < self.changes.len()
+    /// Where the next change of a key stands that has `before`.
+    pub(crate) fn place(&self, before: Option<&Slot>) -> usize {
+        match before {
+            Some(slot) if self.is_unwritten(slot) => slot.place(),
+            _ => self.changes.len(),
+        }
+    }
+
+    /// Whether a slot is to be written with the next round of the commit thread.
+    pub(crate) fn is_unwritten(&self, slot: &Slot) -> bool {
+        let change = self.changes.get(slot.place());
+        change.is_some_and(|change| change.slot.is(slot))
     }
 
     /// Notes that a slot is to be written, with so many bytes of its value, at the place that it was given, where
     /// `before` was.
     pub(crate) fn note(&mut self, slot: Slot, before: Option<&Slot>, value_bytes: usize) {
-        let index = slot.place().index();
+        let index = slot.place();
         let cost = SLOT_COST_BYTES + slot.key().len() + value_bytes;
         match self.changes.get_mut(index) {
             Some(change) => {
@@ -242,17 +267,11 @@ impl LaneState {
     /// Begins a new round. What the one before has to write, and how many bytes of it were told; and by how many bytes
     /// the hot keys have grown.
     pub(crate) fn take_round(&mut self) -> (Vec<Change>, usize, isize) {
-        self.round += 1;
         self.untold_bytes = 0;
         (
             std::mem::take(&mut self.changes),
             std::mem::take(&mut self.told_bytes),
             std::mem::take(&mut self.grown_bytes),
         )
-    }
-
-    /// Whether a slot is in the store as it is.
-    pub(crate) fn is_stored(&self, slot: &Slot) -> bool {
-        slot.place().round() <= self.stored_round
     }
 }

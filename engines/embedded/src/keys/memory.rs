@@ -14,7 +14,8 @@ use switchboard_engine::{Bucket, EngineError, Key, Result};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::lane::{LANES, Lane, LaneState};
-use super::slot::{Name, Slot};
+use super::name::Name;
+use super::slot::Slot;
 use super::{Shared, record};
 use crate::store::{Space, StoreError, StoreResult};
 
@@ -209,7 +210,7 @@ pub(super) fn give_up(shared: &Shared, bucket: &Bucket, key: Key, damage: &str) 
 pub(super) fn keep(shared: &Shared, loaded: &Loaded) -> Vec<Slot> {
     let mut slots = Vec::with_capacity(loaded.len());
     for Cold { slot, drops } in loaded.values() {
-        let name = Name::new(slot.bucket(), slot.key());
+        let name = Name::of(slot);
         let lane = shared.lane(&name);
         let mut state = lane.lock();
         if let Some(newer) = lane.peek(&name, Slot::clone) {
@@ -217,7 +218,7 @@ pub(super) fn keep(shared: &Shared, loaded: &Loaded) -> Vec<Slot> {
             continue;
         }
         if state.drops == *drops && shared.buckets.by_id(slot.bucket()).is_some() {
-            lane.publish(&mut state, slot.clone(), 0);
+            state.publish(&name, slot.clone(), 0);
             shared.memory.grow(state.take_counts().grown);
         }
         slots.push(slot.clone());
@@ -278,12 +279,11 @@ fn evict_from(shared: &Shared, lane: &Lane, drops_structures: bool) {
     for some in unused.chunks(DROPS_AT_ONCE) {
         let mut state = lane.lock();
         for slot in some {
-            let name = Name::new(slot.bucket(), slot.key());
-            let is_unchanged = lane.peek(&name, |now| {
-                now.place() == slot.place() && now.revision() == slot.revision()
-            });
-            if is_unchanged == Some(true) && state.is_stored(slot) {
-                lane.drop_slot(&mut state, slot);
+            let name = Name::of(slot);
+            let is_unchanged = lane.peek(&name, |now| now.is(slot));
+            // It is between two rounds.
+            if is_unchanged == Some(true) && !state.is_unwritten(slot) {
+                state.drop_slot(slot);
             }
         }
         shared.memory.grow(state.take_counts().grown);

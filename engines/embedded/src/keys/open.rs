@@ -14,9 +14,10 @@ use super::expiry::Expiries;
 use super::home::{self, Generation};
 use super::lane;
 use super::memory::Memory;
+use super::name::Name;
 use super::record::StoredBucket;
 use super::rounds::{self, Records, RoundLog};
-use super::slot::{Name, SLOT_COST_BYTES, Slot};
+use super::slot::{SLOT_COST_BYTES, Slot};
 use super::{EmbeddedKeys, Shared, record};
 use crate::commit::Committer;
 use crate::store::{Space, Store, StoreError, StoreResult, View};
@@ -102,9 +103,10 @@ impl Shared {
                 Ok(slot) if bytes + slot.cost() <= self.memory.limit() => {
                     bytes += slot.cost();
                     found += 1;
-                    let lane = self.lane(&Name::new(slot.bucket(), slot.key()));
-                    let mut state = lane.lock();
-                    lane.publish(&mut state, slot, 0);
+                    let held = slot.clone();
+                    let name = Name::of(&held);
+                    let mut state = self.lane(&name).lock();
+                    state.publish(&name, slot, 0);
                     self.memory.grow(state.take_counts().grown);
                 }
                 Ok(_) => {

@@ -10,7 +10,8 @@ use switchboard_engine::{Answer, Bucket, EngineError, Key, Result};
 use super::Shared;
 use super::lane::{LANES, LaneState};
 use super::memory::{self, Loaded};
-use super::slot::{Name, Slot};
+use super::name::Name;
+use super::slot::Slot;
 
 /// How often what was just read from the store may be dropped before it is used, until something is wrong.
 pub(super) const TRIES: usize = 32;
@@ -56,7 +57,7 @@ fn get_cold(shared: &Arc<Shared>, bucket: &Bucket, key: &[u8]) -> Answer<Option<
         let loaded = memory::load(&shared, &bucket, vec![key]).await?;
         // That it was absent from memory is the moment of this reading, so what was read is right.
         Ok(memory::keep(&shared, &loaded).first().and_then(|slot| {
-            let name = Name::new(slot.bucket(), slot.key());
+            let name = Name::of(slot);
             let lane = shared.lane(&name);
             let _state = lane.lock();
             let entry = |slot: &Slot| slot.entry(|| shared.now());

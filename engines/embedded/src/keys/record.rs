@@ -17,8 +17,9 @@ use switchboard_engine::keys::{Entry, Revision};
 use switchboard_engine::{Key, Kind, Timestamp};
 
 use super::home::{self, Home, Parts, Script};
+use super::name::Name;
 use super::rounds::{self, RoundLog};
-use super::slot::{Content, Name, Place, Slot, Value};
+use super::slot::{Content, Slot, Value};
 use crate::store::{Batch, Space, StoreError, StoreResult, View};
 
 /// What stands before the value of a key, in bytes.
@@ -166,7 +167,7 @@ pub(crate) fn has_parts(value: &[u8]) -> bool {
 /// A slot of what the store has. Parts are read from `view`, which must be the one that the record is from.
 pub(crate) fn slot_of(name: &Name<'_>, value: Option<&Bytes>, view: Option<&dyn View>) -> StoreResult<Slot> {
     let Some(value) = value else {
-        return Ok(Slot::new(name, Revision(0), Place::STORED, None));
+        return Ok(Slot::new(name, Revision(0), 0, None));
     };
     let (entry, parts) = entry_of(value)?;
     let (created, expires) = (entry.created, entry.expires);
@@ -176,7 +177,7 @@ pub(crate) fn slot_of(name: &Name<'_>, value: Option<&Bytes>, view: Option<&dyn 
             created,
             expires,
         };
-        Slot::new(name, entry.revision, Place::STORED, Some(content))
+        Slot::new(name, entry.revision, 0, Some(content))
     };
     if entry.kind == Kind::Plain {
         return Ok(slot(Value::Plain(&entry.value)));
@@ -187,9 +188,9 @@ pub(crate) fn slot_of(name: &Name<'_>, value: Option<&Bytes>, view: Option<&dyn 
         (None, _) => home::decode(entry.kind, &entry.value)?,
     };
     let bytes = structure.bytes();
-    let home = Home::new(name.key, structure, parts);
+    let home = Home::new(structure, parts);
     Ok(slot(Value::Structure {
-        home: &home,
+        home: home.borrow_arc(),
         kind: entry.kind,
         bytes,
         unwritten: 0,

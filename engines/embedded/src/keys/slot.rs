@@ -1,22 +1,20 @@
 //! One key in memory, with what it has.
 //!
-//! A slot never changes but for its mark of use; a write replaces it. Small ones are one allocation, so a key of 16
-//! bytes with a value of 16 bytes costs about [`SLOT_COST_BYTES`] more than those. The value of a large one is shared
-//! with whoever reads it; a structure is shared by all slots of its key (see [`home`](super::home)).
+//! A slot never changes but for its mark of use; a write replaces it. It is one allocation, with the key and the value
+//! if that is small: a key of 16 bytes with a value of 16 bytes takes 80 bytes. The value of a large one is shared with
+//! whoever reads it; a structure is shared by all slots of its key (see [`home`](super::home)).
 
 use std::fmt;
-use std::hash::{BuildHasher, BuildHasherDefault, Hash, Hasher};
-use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use bytes::Bytes;
-use papaya::Equivalent;
 use switchboard_engine::keys::{Entry, Revision};
 use switchboard_engine::structures::Structure;
 use switchboard_engine::{Key, Kind, Timestamp};
-use triomphe::{Arc, ThinArc};
+use triomphe::{Arc, ArcBorrow, ArcUnion, ThinArc};
 
 use super::home::{Home, Parts};
+use super::name::Name;
 
 #[cfg(test)]
 mod tests;
@@ -25,48 +23,35 @@ mod tests;
 /// them; so many bytes are copied in about the time that two atomic counters take.
 const SMALL_VALUE_BYTES: usize = 1024;
 
-/// What a key costs in memory beside its bytes and those of its value: its place in the map, the map's entry, the head.
-pub(crate) const SLOT_COST_BYTES: usize = 100;
+/// What a key costs in memory beside its bytes and those of its value: its place in the table, the counts, the head.
+pub(crate) const SLOT_COST_BYTES: usize = 72;
 
-/// One key, and what it has: a value, or nothing any more.
-#[derive(Clone)]
-pub(crate) struct Slot {
+switchboard_table::item! {
+    /// One key, and what it has: a value, or nothing any more.
+    ///
+    /// Its bytes: the moment of expiry (8, if it expires), the key, the value if it is small.
+    pub(crate) struct Slot(Head);
+}
+
+/// What stands before the bytes of a slot.
+pub(crate) struct Head {
+    /// The write that made it so.
     revision: u64,
-    body: Body,
-}
-
-#[derive(Clone)]
-enum Body {
-    /// Its bytes: the moment of expiry (8, if it expires), the key, the value.
-    Small(ThinArc<Head, u8>),
-    Large(Arc<Large>),
-    Structure(Arc<Held>),
-}
-
-struct Head {
-    place: Place,
-    created: Timestamp,
+    /// What does not stand with the key.
+    apart: Option<ArcUnion<Home, Bytes>>,
+    /// When the key came to be: 48 bits are good for 8,900 years. Above it how many bytes the key has.
+    created_and_key: u64,
     bucket: u32,
-    key_bytes: u16,
+    /// Where the change that it is stands in the list of what is to be written, little-endian.
+    place: [u8; PLACE_BYTES],
     tag: Tag,
-    used: AtomicU8,
 }
 
-struct Large {
-    head: Head,
-    expires: Option<Timestamp>,
-    key: Box<[u8]>,
-    value: Bytes,
-}
+/// Changes of one round and lane are fewer than three bytes tell, by far: their bytes are bounded.
+const PLACE_BYTES: usize = 3;
 
-/// A structure, as it was at a revision as far as this can be told without it.
-struct Held {
-    head: Head,
-    expires: Option<Timestamp>,
-    home: std::sync::Arc<Home>,
-    /// What it took of memory.
-    bytes: usize,
-}
+const CREATED_BITS: u32 = 48;
+const CREATED_MAX: u64 = (1 << CREATED_BITS) - 1;
 
 /// What a key has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,51 +64,30 @@ enum State {
     Gone = 2,
 }
 
-/// A state and a kind, in one byte.
-#[derive(Debug, Clone, Copy)]
-struct Tag(u8);
+/// A state, a kind, and whether it was used, in one byte.
+struct Tag(AtomicU8);
 
 impl Tag {
+    const USED: u8 = 1 << 7;
+
     fn new(state: State, kind: Kind) -> Self {
-        Self(state as u8 | kind.number() << 2)
+        Self(AtomicU8::new(state as u8 | kind.number() << 2 | Self::USED))
     }
 
-    fn state(self) -> State {
-        match self.0 & 3 {
+    fn load(&self) -> u8 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    fn state(&self) -> State {
+        match self.load() & 3 {
             0 => State::Lasting,
             1 => State::Expiring,
             _ => State::Gone,
         }
     }
 
-    fn kind(self) -> Kind {
-        Kind::of_number(self.0 >> 2).unwrap_or_default()
-    }
-}
-
-/// Where the change that a slot is stands in the list of what is to be written: the round it goes with, and its number
-/// there. So that a key that changes often stands there once.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Place(u64);
-
-impl Place {
-    /// Of a slot that was read from the store.
-    pub(crate) const STORED: Self = Self(0);
-
-    /// Changes of one round and lane are fewer, by far: their bytes are bounded.
-    const INDEX_BITS: u32 = 24;
-
-    pub(crate) fn new(round: u64, index: usize) -> Self {
-        debug_assert!(index >> Self::INDEX_BITS == 0, "the bytes of a round are bounded");
-        Self(round << Self::INDEX_BITS | index as u64)
-    }
-
-    pub(crate) fn round(self) -> u64 {
-        self.0 >> Self::INDEX_BITS
-    }
-
-    pub(crate) fn index(self) -> usize {
-        (self.0 & ((1 << Self::INDEX_BITS) - 1)) as usize
+    fn kind(&self) -> Kind {
+        Kind::of_number((self.load() & !Self::USED) >> 2).unwrap_or_default()
     }
 }
 
@@ -140,7 +104,7 @@ pub(crate) struct Content<'a> {
 pub(crate) enum Value<'a> {
     Plain(&'a [u8]),
     Structure {
-        home: &'a std::sync::Arc<Home>,
+        home: ArcBorrow<'a, Home>,
         kind: Kind,
         /// What it takes of memory now.
         bytes: usize,
@@ -150,129 +114,115 @@ pub(crate) enum Value<'a> {
 }
 
 impl Slot {
-    /// A key with what it has; `None` for nothing any more. The bytes are copied.
+    /// A key with what it has; `None` for nothing any more. The bytes are copied. `place` is where it will stand in the
+    /// list of what is to be written.
     pub(crate) fn new(
         name: &Name<'_>,
         revision: Revision,
-        place: Place,
+        place: usize,
         content: Option<Content<'_>>,
     ) -> Self {
-        let Some(content) = content else {
-            return Self::without_value(name, revision, place, (State::Gone, Kind::Plain));
+        let (state, kind, apart, value) = match content.map(|content| (content.state(), content.value)) {
+            None => (State::Gone, Kind::Plain, None, &[][..]),
+            Some((state, Value::Plain(value))) if value.len() <= SMALL_VALUE_BYTES => {
+                (state, Kind::Plain, None, value)
+            }
+            Some((state, Value::Plain(value))) => {
+                let value = Arc::new(Bytes::copy_from_slice(value));
+                (state, Kind::Plain, Some(ArcUnion::from_second(value)), &[][..])
+            }
+            Some((
+                state,
+                Value::Structure {
+                    home, kind, bytes, ..
+                },
+            )) => {
+                home.count(bytes);
+                (state, kind, Some(ArcUnion::from_first(home.clone_arc())), &[][..])
+            }
         };
-        let value = match content.value {
-            Value::Plain(value) if value.len() <= SMALL_VALUE_BYTES => value,
-            Value::Plain(value) => return Self::large(name, revision, place, content, value),
-            Value::Structure { .. } => return Self::structure(name, revision, place, content),
-        };
-        let moment = content.expires.map(|moment| moment.as_millis().to_le_bytes());
-        let state = moment.map_or(State::Lasting, |_| State::Expiring);
-        let moment = moment.as_ref().map_or(&[][..], |moment| moment);
-        Self::small(
+        let created = content.map_or_else(Timestamp::default, |content| content.created);
+        let expires = content.and_then(|content| content.expires);
+        Self::of_parts(
             name,
             revision,
             place,
-            (state, Kind::Plain),
-            content.created,
-            &[moment, value],
+            (state, kind),
+            (created, expires),
+            apart,
+            value,
         )
     }
 
-    fn without_value(name: &Name<'_>, revision: Revision, place: Place, state: (State, Kind)) -> Self {
-        Self::small(name, revision, place, state, Timestamp::default(), &[&[], &[]])
-    }
-
-    fn small(
+    fn of_parts(
         name: &Name<'_>,
         revision: Revision,
-        place: Place,
-        state: (State, Kind),
-        created: Timestamp,
-        around_key: &[&[u8]; 2],
+        place: usize,
+        (state, kind): (State, Kind),
+        (created, expires): (Timestamp, Option<Timestamp>),
+        apart: Option<ArcUnion<Home, Bytes>>,
+        value: &[u8],
     ) -> Self {
-        let head = Head::new(name, place, state, created);
-        let [before, after] = *around_key;
-        let length = before.len() + name.key.len() + after.len();
+        let [first, second, third, ..] = place.to_le_bytes();
+        debug_assert!(
+            place >> (8 * PLACE_BYTES) == 0,
+            "the bytes of a round are bounded"
+        );
+        let head = Head {
+            revision: revision.0,
+            apart,
+            // A key is never longer: `Key` and the lookups see to that.
+            created_and_key: created.as_millis().min(CREATED_MAX) | (name.key.len() as u64) << CREATED_BITS,
+            bucket: name.bucket,
+            place: [first, second, third],
+            tag: Tag::new(state, kind),
+        };
+        let moment = expires.map(|moment| moment.as_millis().to_le_bytes());
+        let moment = moment.as_ref().map_or(&[][..], |moment| moment);
+        let length = moment.len() + name.key.len() + value.len();
         // On the stack, for most.
         const USUAL_BYTES: usize = 256;
         let mut usual = [0; USUAL_BYTES];
-        let body = match usual.get_mut(..length) {
+        Self(match usual.get_mut(..length) {
             Some(bytes) => {
-                let (first, rest) = bytes.split_at_mut(before.len());
+                let (first, rest) = bytes.split_at_mut(moment.len());
                 let (second, third) = rest.split_at_mut(name.key.len());
-                first.copy_from_slice(before);
+                first.copy_from_slice(moment);
                 second.copy_from_slice(name.key);
-                third.copy_from_slice(after);
+                third.copy_from_slice(value);
                 ThinArc::from_header_and_slice(head, bytes)
             }
-            None => ThinArc::from_header_and_slice(head, &[before, name.key, after].concat()),
-        };
-        Self {
-            revision: revision.0,
-            body: Body::Small(body),
-        }
-    }
-
-    fn large(name: &Name<'_>, revision: Revision, place: Place, content: Content<'_>, value: &[u8]) -> Self {
-        Self {
-            revision: revision.0,
-            body: Body::Large(Arc::new(Large {
-                head: Head::new(name, place, (content.state(), Kind::Plain), content.created),
-                expires: content.expires,
-                key: name.key.into(),
-                value: Bytes::copy_from_slice(value),
-            })),
-        }
-    }
-
-    fn structure(name: &Name<'_>, revision: Revision, place: Place, content: Content<'_>) -> Self {
-        let Value::Structure {
-            home, kind, bytes, ..
-        } = content.value
-        else {
-            return Self::without_value(name, revision, place, (State::Gone, Kind::Plain));
-        };
-        Self {
-            revision: revision.0,
-            body: Body::Structure(Arc::new(Held {
-                head: Head::new(name, place, (content.state(), kind), content.created),
-                expires: content.expires,
-                home: std::sync::Arc::clone(home),
-                bytes,
-            })),
-        }
+            None => ThinArc::from_header_and_slice(head, &[moment, name.key, value].concat()),
+        })
     }
 
     fn head(&self) -> &Head {
-        match &self.body {
-            Body::Small(small) => &small.header.header,
-            Body::Large(large) => &large.head,
-            Body::Structure(held) => &held.head,
-        }
+        &self.0.header.header
     }
 
-    /// The parts of a small one: the moment of expiry, the key, the value.
-    fn parts(small: &ThinArc<Head, u8>) -> (&[u8], &[u8], &[u8]) {
-        let head = &small.header.header;
-        let moment_bytes = if head.tag.state() == State::Expiring { 8 } else { 0 };
-        let (moment, rest) = small.slice.split_at_checked(moment_bytes).unwrap_or_default();
-        let (key, value) = rest
-            .split_at_checked(usize::from(head.key_bytes))
-            .unwrap_or_default();
-        (moment, key, value)
+    /// Its parts: the moment of expiry, the key, the value.
+    fn parts(&self) -> (&[u8], &[u8], &[u8]) {
+        self.head().parts_of(&self.0.slice)
     }
 
     /// The write that made it so.
     pub(crate) fn revision(&self) -> Revision {
-        Revision(self.revision)
+        Revision(self.head().revision)
     }
 
     pub(crate) fn bucket(&self) -> u32 {
         self.head().bucket
     }
 
-    pub(crate) fn place(&self) -> Place {
-        self.head().place
+    /// Where the change that it is stands in the list of what is to be written, if it stands there.
+    pub(crate) fn place(&self) -> usize {
+        let [first, second, third] = self.head().place;
+        u32::from_le_bytes([first, second, third, 0]) as usize
+    }
+
+    /// Whether it is the same slot, not only an equal one.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        self.0.as_ptr() == other.0.as_ptr()
     }
 
     pub(crate) fn kind(&self) -> Kind {
@@ -280,32 +230,27 @@ impl Slot {
     }
 
     pub(crate) fn created(&self) -> Timestamp {
-        self.head().created
+        Timestamp::from_millis(self.head().created_and_key & CREATED_MAX)
     }
 
     pub(crate) fn key(&self) -> &[u8] {
-        match &self.body {
-            Body::Small(small) => Self::parts(small).1,
-            Body::Large(large) => &large.key,
-            Body::Structure(held) => held.home.key(),
-        }
+        self.parts().1
+    }
+
+    /// Whether it is that key.
+    #[inline]
+    pub(crate) fn is_of(&self, name: &Name<'_>) -> bool {
+        self.bucket() == name.bucket && self.key() == name.key
     }
 
     /// Its structure, if it has one.
-    pub(crate) fn home(&self) -> Option<&std::sync::Arc<Home>> {
-        match &self.body {
-            Body::Structure(held) => Some(&held.home),
-            _ => None,
-        }
+    pub(crate) fn home(&self) -> Option<ArcBorrow<'_, Home>> {
+        self.head().apart.as_ref()?.as_first()
     }
 
     /// Its bytes; none if it has no value any more, or a structure.
     pub(crate) fn value(&self) -> &[u8] {
-        match &self.body {
-            Body::Small(small) => Self::parts(small).2,
-            Body::Large(large) => &large.value,
-            Body::Structure(_) => &[],
-        }
+        self.head().value_of(&self.0.slice)
     }
 
     /// Whether it has a value, be it an expired one.
@@ -314,14 +259,8 @@ impl Slot {
     }
 
     pub(crate) fn expires(&self) -> Option<Timestamp> {
-        match &self.body {
-            Body::Small(small) => {
-                let moment = Self::parts(small).0.first_chunk::<8>()?;
-                Some(Timestamp::from_millis(u64::from_le_bytes(*moment)))
-            }
-            Body::Large(large) => large.expires,
-            Body::Structure(held) => held.expires,
-        }
+        let moment = self.parts().0.first_chunk::<8>()?;
+        Some(Timestamp::from_millis(u64::from_le_bytes(*moment)))
     }
 
     /// Stands for a value that the store has but cannot be read any more: it has expired at the beginning of time.
@@ -329,12 +268,12 @@ impl Slot {
     pub(crate) fn given_up(name: &Name<'_>, parts: Option<Parts>) -> Self {
         let home = parts.and_then(|parts| {
             let structure = Structure::new(Kind::Hash)?;
-            Some(Home::new(name.key, structure, Some(parts)))
+            Some(Home::new(structure, Some(parts)))
         });
         let value = match &home {
             None => Value::Plain(&[]),
             Some(home) => Value::Structure {
-                home,
+                home: home.borrow_arc(),
                 kind: Kind::Hash,
                 bytes: 0,
                 unwritten: 0,
@@ -345,7 +284,7 @@ impl Slot {
             created: Timestamp::default(),
             expires: Some(Timestamp::default()),
         };
-        Self::new(name, Revision(0), Place::STORED, Some(content))
+        Self::new(name, Revision(0), 0, Some(content))
     }
 
     /// Whether it is [`Self::given_up`].
@@ -380,36 +319,33 @@ impl Slot {
 
     /// The value, for a reader. A structure is encoded, under the lock of its lane.
     pub(crate) fn shared_value(&self) -> Bytes {
-        match &self.body {
-            Body::Structure(held) => held.home.encode(),
-            _ => self.plain_value(),
-        }
+        self.home()
+            .map_or_else(|| self.plain_value(), |home| home.encode())
     }
 
     fn plain_value(&self) -> Bytes {
-        match &self.body {
-            Body::Small(small) => Bytes::copy_from_slice(Self::parts(small).2),
-            Body::Large(large) => large.value.clone(),
-            Body::Structure(_) => Bytes::new(),
+        match self.head().large_value() {
+            None => Bytes::copy_from_slice(self.parts().2),
+            Some(value) => value.clone(),
         }
     }
 
     /// The same without its structure, which is kept from being freed by nothing then.
     pub(crate) fn without_structure(&self) -> Self {
-        let Body::Structure(held) = &self.body else {
+        if self.home().is_none() {
             return self.clone();
-        };
+        }
         let name = Name::new(self.bucket(), self.key());
-        let moment = held.expires.map(|moment| moment.as_millis().to_le_bytes());
-        let moment = moment.as_ref().map_or(&[][..], |moment| moment);
-        let state = (held.head.tag.state(), held.head.tag.kind());
-        Self::small(
+        let tag = &self.head().tag;
+        let moments = (self.created(), self.expires());
+        Self::of_parts(
             &name,
             self.revision(),
             self.place(),
-            state,
-            self.created(),
-            &[moment, &[]],
+            (tag.state(), tag.kind()),
+            moments,
+            None,
+            &[],
         )
     }
 
@@ -431,26 +367,52 @@ impl Slot {
 
     /// About how many bytes of memory it takes.
     pub(crate) fn cost(&self) -> usize {
-        let value = match &self.body {
-            Body::Structure(held) => held.bytes,
-            _ => self.value().len(),
-        };
+        let value = self
+            .home()
+            .map_or_else(|| self.value().len(), |home| home.counted());
         SLOT_COST_BYTES + self.key().len() + value
     }
 
     /// Notes that it was read.
     pub(crate) fn use_it(&self) {
-        let used = &self.head().used;
-        // A shared line is not written to without need.
-        if used.load(Ordering::Relaxed) == 0 {
-            used.store(1, Ordering::Relaxed);
+        let tag = &self.head().tag;
+        // A shared line is not written to without need. Nothing else in it changes.
+        if tag.load() & Tag::USED == 0 {
+            tag.0.store(tag.load() | Tag::USED, Ordering::Relaxed);
         }
     }
 
     /// Whether it was read since the last time that this was asked.
     pub(crate) fn was_used(&self) -> bool {
-        let used = &self.head().used;
-        used.load(Ordering::Relaxed) != 0 && used.swap(0, Ordering::Relaxed) != 0
+        let tag = &self.head().tag;
+        tag.load() & Tag::USED != 0 && tag.0.fetch_and(!Tag::USED, Ordering::Relaxed) & Tag::USED != 0
+    }
+}
+
+impl Head {
+    /// The parts of the bytes that follow: the moment of expiry, the key, the value.
+    #[inline]
+    fn parts_of<'a>(&self, bytes: &'a [u8]) -> (&'a [u8], &'a [u8], &'a [u8]) {
+        let moment_bytes = if self.tag.state() == State::Expiring { 8 } else { 0 };
+        let key_bytes = (self.created_and_key >> CREATED_BITS) as usize;
+        let (moment, rest) = bytes.split_at_checked(moment_bytes).unwrap_or_default();
+        let (key, value) = rest.split_at_checked(key_bytes).unwrap_or_default();
+        (moment, key, value)
+    }
+
+    /// The bytes of a large value.
+    fn large_value(&self) -> Option<&Bytes> {
+        let value = self.apart.as_ref()?.as_second()?;
+        Some(value.get())
+    }
+
+    /// The bytes of the value; none of a structure. `bytes` are those that follow.
+    #[inline]
+    pub(crate) fn value_of<'a>(&'a self, bytes: &'a [u8]) -> &'a [u8] {
+        match self.large_value() {
+            None => self.parts_of(bytes).2,
+            Some(value) => value,
+        }
     }
 }
 
@@ -468,103 +430,13 @@ impl Content<'_> {
     }
 }
 
-impl Head {
-    fn new(name: &Name<'_>, place: Place, (state, kind): (State, Kind), created: Timestamp) -> Self {
-        Self {
-            place,
-            created,
-            bucket: name.bucket,
-            // A key is never longer: `Key` and the lookups see to that.
-            key_bytes: u16::try_from(name.key.len()).unwrap_or(u16::MAX),
-            tag: Tag::new(state, kind),
-            used: AtomicU8::new(1),
-        }
-    }
-}
-
 impl fmt::Debug for Slot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Slot")
             .field("bucket", &self.bucket())
             .field("key", &self.key().escape_ascii().to_string())
-            .field("revision", &self.revision)
+            .field("revision", &self.revision())
             .field("state", &self.head().tag.state())
             .finish_non_exhaustive()
     }
 }
-
-/// What a slot is found by.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Name<'a> {
-    pub(crate) bucket: u32,
-    pub(crate) key: &'a [u8],
-    pub(crate) hash: u64,
-}
-
-impl<'a> Name<'a> {
-    pub(crate) fn new(bucket: u32, key: &'a [u8]) -> Self {
-        Self {
-            bucket,
-            key,
-            hash: hash(bucket, key),
-        }
-    }
-}
-
-/// Seeded anew in each process, so that nobody can choose keys that collide.
-static HASHER: LazyLock<foldhash::fast::RandomState> = LazyLock::new(foldhash::fast::RandomState::default);
-
-fn hash(bucket: u32, key: &[u8]) -> u64 {
-    let mut hasher = HASHER.build_hasher();
-    hasher.write_u32(bucket);
-    hasher.write(key);
-    hasher.finish()
-}
-
-impl Hash for Name<'_> {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        state.write_u64(self.hash);
-    }
-}
-
-impl Hash for Slot {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        state.write_u64(hash(self.bucket(), self.key()));
-    }
-}
-
-impl PartialEq for Slot {
-    /// Whether it is the same key.
-    fn eq(&self, other: &Self) -> bool {
-        self.bucket() == other.bucket() && self.key() == other.key()
-    }
-}
-
-impl Eq for Slot {}
-
-impl Equivalent<Slot> for Name<'_> {
-    fn equivalent(&self, slot: &Slot) -> bool {
-        self.bucket == slot.bucket() && self.key == slot.key()
-    }
-}
-
-/// The hash that a [`Name`] brings is the one that is used: it is computed once.
-#[derive(Debug, Default)]
-pub(crate) struct BroughtHash(u64);
-
-impl Hasher for BroughtHash {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, _: &[u8]) {
-        unreachable!("names and slots write one number");
-    }
-
-    fn write_u64(&mut self, hash: u64) {
-        self.0 = hash;
-    }
-}
-
-/// Builds [`BroughtHash`].
-pub(crate) type BroughtHashes = BuildHasherDefault<BroughtHash>;

@@ -9,11 +9,12 @@ use switchboard_engine::{Answer, Bucket, EngineError, Key, Kind, Result, Timesta
 
 use super::buckets::BucketState;
 use super::home::Home;
-use super::lane::{Lane, LaneState};
+use super::lane::LaneState;
 use super::memory::{self, Cold, Loaded};
+use super::name::Name;
 use super::read::{TRIES, too_little_memory};
 use super::ring::Ring;
-use super::slot::{Content, Name, Slot, Value};
+use super::slot::{Content, Slot, Value};
 use super::{Shared, batch, closed, scan};
 use crate::commit::Admission;
 
@@ -87,13 +88,13 @@ fn attempt(
 ) -> Attempt<Written, Write> {
     let name = Name::new(bucket.id, key.as_bytes());
     let lane = shared.lane(&name);
-    let guard = lane.guard();
+    let look = lane.look();
     let mut state = lane.lock();
     if state.is_closed {
         return Attempt::Done(Err(closed()));
     }
-    let hot = lane.get(&name, &guard);
-    let before = hot.or_else(|| loaded?.slot(&state));
+    let hot = look.get(&name);
+    let before = hot.as_deref().or_else(|| loaded?.slot(&state));
     if bucket.is_retired() || before.is_none() && !shared.is_complete() {
         return Attempt::Again(write);
     }
@@ -103,11 +104,10 @@ fn attempt(
         Err(error) => return Attempt::Done(Err(error)),
     };
     let publication = Publication {
-        lane,
         bucket,
         name: &name,
         before,
-        hot_cost: hot.map_or(0, Slot::cost),
+        hot_cost: hot.as_deref().map_or(0, Slot::cost),
         is_expiry: false,
     };
     let after = match decision {
@@ -128,7 +128,7 @@ fn attempt(
             created,
             expires,
         } => {
-            let decided = match Decided::new(&name, before, kind, value) {
+            let decided = match Decided::new(before, kind, value) {
                 Ok(decided) => decided,
                 Err(error) => return Attempt::Done(Err(error)),
             };
@@ -156,7 +156,7 @@ fn attempt(
 pub(super) enum Decided {
     Plain(Bytes),
     /// A structure, how many bytes of memory it takes, and how many of them are to be written.
-    Structure(Arc<Home>, Kind, usize, usize),
+    Structure(triomphe::Arc<Home>, Kind, usize, usize),
 }
 
 impl Decided {
@@ -164,18 +164,18 @@ impl Decided {
     ///
     /// # Errors
     /// Damaged, if the value is no such structure.
-    pub(super) fn new(name: &Name<'_>, before: Option<&Slot>, kind: Kind, value: Bytes) -> Result<Self> {
+    pub(super) fn new(before: Option<&Slot>, kind: Kind, value: Bytes) -> Result<Self> {
         if kind == Kind::Plain {
             return Ok(Self::Plain(value));
         }
         if let Some(home) = before.and_then(Slot::home).filter(|_| value.is_empty()) {
             let structure = home.lock();
             let (bytes, unwritten) = (structure.bytes(), structure.log().len());
-            return Ok(Self::Structure(Arc::clone(home), kind, bytes, unwritten));
+            return Ok(Self::Structure(home.clone_arc(), kind, bytes, unwritten));
         }
         let structure = Structure::decode(kind, &value)?;
         let bytes = structure.bytes();
-        let home = Home::new(name.key, structure, None);
+        let home = Home::new(structure, None);
         Ok(Self::Structure(home, kind, bytes, bytes))
     }
 
@@ -183,7 +183,7 @@ impl Decided {
         let value = match self {
             Self::Plain(value) => Value::Plain(value),
             Self::Structure(home, kind, bytes, unwritten) => Value::Structure {
-                home,
+                home: home.borrow_arc(),
                 kind: *kind,
                 bytes: *bytes,
                 unwritten: *unwritten,
@@ -207,7 +207,6 @@ impl Decided {
 
 /// One change of one key, about to be seen.
 pub(super) struct Publication<'a> {
-    pub(super) lane: &'a Lane,
     pub(super) bucket: &'a BucketState,
     pub(super) name: &'a Name<'a>,
     /// What the key has before.
@@ -242,7 +241,7 @@ impl Publication<'_> {
             .count(self.before.is_some_and(Slot::has_value), content.is_some());
         let value_bytes = content.map_or(0, |content| content.unwritten());
         let slot = Slot::new(self.name, revision, place, content);
-        self.lane.publish(state, slot.clone(), self.hot_cost);
+        state.publish(self.name, slot.clone(), self.hot_cost);
         if let Some(ring) = ring {
             ring.push(&slot, self.is_expiry);
         }

@@ -138,7 +138,7 @@ async fn large_values_become_records_at_once() {
 
 #[tokio::test]
 async fn keys_are_not_dropped_before_they_are_records() {
-    let mut bed = Bed::logging_over(Arc::new(MemoryStore::that_prefers_logs()), 100_000);
+    let mut bed = Bed::logging_over(Arc::new(MemoryStore::that_prefers_logs()), 75_000);
     for number in 0..5_000 {
         let name = format!("key {number}");
         let put = bed
