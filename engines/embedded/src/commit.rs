@@ -19,7 +19,7 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicIsize, AtomicU8, AtomicU64, Ordering};
 use std::thread::Thread;
 use std::time::Duration;
 
@@ -85,8 +85,9 @@ pub(crate) struct Committer {
     pending: AtomicBool,
     /// Whether somebody waits for what is in memory, so that the round should not gather.
     urgent: AtomicBool,
-    /// Bytes that are changed and not yet written.
-    unwritten: AtomicUsize,
+    /// Bytes that are changed and not yet written. For a moment it may be negative: a change is counted after the lock
+    /// that it was made under, and the thread may have written it by then.
+    unwritten: AtomicIsize,
     thread: Mutex<Option<Thread>>,
     waiting: Mutex<Vec<Waiting>>,
     room: Notify,
@@ -143,7 +144,7 @@ impl Committer {
             round: AtomicU64::new(1),
             pending: AtomicBool::new(false),
             urgent: AtomicBool::new(false),
-            unwritten: AtomicUsize::new(0),
+            unwritten: AtomicIsize::new(0),
             thread: Mutex::new(None),
             waiting: Mutex::new(Vec::new()),
             room: Notify::new(),
@@ -213,11 +214,13 @@ impl Committer {
     #[inline]
     pub(crate) fn changed(&self, bytes: usize) {
         if bytes > 0 {
-            let before = self.unwritten.fetch_add(bytes, Ordering::Relaxed);
-            if before + bytes > UNWRITTEN_BYTES_MAX {
+            let before = self.unwritten.fetch_add(bytes as isize, Ordering::Relaxed);
+            let after = usize::try_from(before + bytes as isize).unwrap_or(0);
+            let before = usize::try_from(before).unwrap_or(0);
+            if after > UNWRITTEN_BYTES_MAX {
                 self.shut(gate::FULL);
             }
-            if before <= GATHERED_BYTES_MAX && before + bytes > GATHERED_BYTES_MAX {
+            if before <= GATHERED_BYTES_MAX && after > GATHERED_BYTES_MAX {
                 self.urgent.store(true, Ordering::Release);
                 self.unpark();
             }

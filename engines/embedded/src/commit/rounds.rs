@@ -282,8 +282,9 @@ impl Run {
     }
 
     fn written(&self, bytes: usize) {
+        let bytes = bytes as isize;
         let before = self.committer.unwritten.fetch_sub(bytes, Ordering::AcqRel);
-        if before.saturating_sub(bytes) <= UNWRITTEN_BYTES_MAX {
+        if before - bytes <= UNWRITTEN_BYTES_MAX as isize {
             self.open_from(gate::FULL);
         }
     }

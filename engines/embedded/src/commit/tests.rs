@@ -1,5 +1,7 @@
 //! The commit thread over a store in memory that can be made to fail.
 
+use std::sync::atomic::AtomicUsize;
+
 use super::*;
 use crate::store::{MemoryStore, Space, StoreError, StoreResult, View};
 use bytes::Bytes;
@@ -183,4 +185,20 @@ async fn what_is_unwritten_is_bounded() {
     bed.committer.room().await.unwrap();
     assert_eq!(bed.committer.admit(), Ok(Admission::Yes));
     assert!(bed.has(1));
+}
+
+#[tokio::test]
+async fn what_is_written_before_it_was_counted_closes_nothing() {
+    let bed = bed(Durability::Second);
+    // Noted under a lock, and counted after it: in between the thread may come by.
+    bed.notes.0.lock().push((1, 1_000));
+    bed.committer.when_stored().await.unwrap();
+    assert!(bed.has(1));
+    bed.committer.changed(100);
+    assert_eq!(bed.committer.admit(), Ok(Admission::Yes));
+    bed.committer.changed(900);
+    bed.committer.changed(UNWRITTEN_BYTES_MAX);
+    assert_eq!(bed.committer.admit(), Ok(Admission::Yes));
+    bed.committer.changed(1);
+    assert_eq!(bed.committer.admit(), Ok(Admission::Wait));
 }
