@@ -1,7 +1,9 @@
 //! Who waits for elements: `BLPOP` and its like, when there is nothing.
 //!
 //! Each key has a line, first come first served. Whoever adds an element wakes the first of the line, who tries again
-//! and, served or gone, wakes the next: so that several elements reach as many, and nobody's going away loses one.
+//! and, served or gone, wakes the next: so that several elements reach as many, and nobody's going away loses one. Until
+//! the last of them has found nothing, the line is promised what there is: who comes then does not try, but stands
+//! behind.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -16,9 +18,17 @@ use tokio::sync::Notify;
 /// The lines of all keys of all databases.
 #[derive(Debug, Default)]
 pub(crate) struct Waiting {
-    lines: Mutex<HashMap<Place, VecDeque<Arc<Notify>>>>,
+    lines: Mutex<HashMap<Place, Line>>,
     /// How many wait: mostly nobody, and then nothing is locked.
     count: AtomicUsize,
+}
+
+/// Those who wait for one key.
+#[derive(Debug, Default)]
+struct Line {
+    waiters: VecDeque<Arc<Notify>>,
+    /// Whether one of them was woken, and nobody has found since that nothing is left for them.
+    is_promised: bool,
 }
 
 /// Database and key.
@@ -30,10 +40,26 @@ pub(crate) struct Ticket<'w> {
     waiting: &'w Waiting,
     places: Vec<Place>,
     woken: Arc<Notify>,
+    /// Whether those who stand before it are to try first.
+    pub(crate) is_behind: bool,
 }
 
 impl Waiting {
-    /// Stands in line for these keys. What was added before may have been missed: try again after this.
+    /// Whether what these keys have is for others, who have waited for it. Mostly nobody waits.
+    pub(crate) fn is_promised(&self, database: u32, keys: &[Key]) -> bool {
+        if self.count.load(Ordering::SeqCst) == 0 {
+            return false;
+        }
+        let lines = self.lines.lock();
+        let is_promised = |key: &Key| {
+            let line = lines.get(&(database, key.to_bytes()));
+            line.is_some_and(|line| line.is_promised)
+        };
+        keys.iter().any(is_promised)
+    }
+
+    /// Stands in line for these keys. What was added before may have been missed: unless it stands
+    /// [behind](Ticket::is_behind) others, try again after this.
     pub(crate) fn enter(&self, database: u32, keys: &[Key]) -> Ticket<'_> {
         self.count.fetch_add(1, Ordering::SeqCst);
         // A key may be a slice of a read buffer, which the wait should not keep.
@@ -42,18 +68,18 @@ impl Waiting {
         places.sort_unstable();
         places.dedup();
         let woken = Arc::new(Notify::new());
-        let mut lines = self.lines.lock();
+        let (mut lines, mut is_behind) = (self.lines.lock(), false);
         for place in &places {
-            lines
-                .entry(place.clone())
-                .or_default()
-                .push_back(Arc::clone(&woken));
+            let line = lines.entry(place.clone()).or_default();
+            is_behind |= line.is_promised;
+            line.waiters.push_back(Arc::clone(&woken));
         }
         drop(lines);
         Ticket {
             waiting: self,
             places,
             woken,
+            is_behind,
         }
     }
 
@@ -68,7 +94,16 @@ impl Waiting {
             return;
         }
         let place = (database, key.to_bytes());
-        if let Some(first) = self.lines.lock().get(&place).and_then(VecDeque::front) {
+        if let Some(line) = self.lines.lock().get_mut(&place) {
+            line.wake_first();
+        }
+    }
+}
+
+impl Line {
+    fn wake_first(&mut self) {
+        if let Some(first) = self.waiters.front() {
+            self.is_promised = true;
             first.notify_one();
         }
     }
@@ -82,11 +117,16 @@ impl Ticket<'_> {
 
     /// Wakes those who stand right behind: what is there is nothing for this one.
     pub(crate) fn pass(&self) {
-        let lines = self.waiting.lines.lock();
-        for line in self.places.iter().filter_map(|place| lines.get(place)) {
-            let own = line.iter().position(|other| Arc::ptr_eq(other, &self.woken));
-            if let Some(next) = own.and_then(|own| line.get(own + 1)) {
-                next.notify_one();
+        let mut lines = self.waiting.lines.lock();
+        for place in &self.places {
+            let Some(line) = lines.get_mut(place) else {
+                continue;
+            };
+            let mut others = line.waiters.iter();
+            others.find(|other| Arc::ptr_eq(other, &self.woken));
+            match others.next() {
+                Some(next) => next.notify_one(),
+                None => line.is_promised = false,
             }
         }
     }
@@ -99,15 +139,54 @@ impl Drop for Ticket<'_> {
             let Some(line) = lines.get_mut(place) else {
                 continue;
             };
-            line.retain(|other| !Arc::ptr_eq(other, &self.woken));
-            match line.front() {
-                Some(first) => first.notify_one(),
-                None => {
-                    lines.remove(place);
-                }
+            line.waiters.retain(|other| !Arc::ptr_eq(other, &self.woken));
+            if line.waiters.is_empty() {
+                lines.remove(place);
+            } else {
+                line.wake_first();
             }
         }
         drop(lines);
         self.waiting.count.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+
+    use super::*;
+
+    #[test]
+    fn who_comes_while_others_are_woken_stands_behind_them() {
+        let (waiting, keys) = (Waiting::default(), [Key::new("list").unwrap()]);
+        let first = waiting.enter(0, &keys);
+        assert!(!first.is_behind && !waiting.is_promised(0, &keys));
+        waiting.feed(0, &keys[0]);
+        assert!(waiting.is_promised(0, &keys) && !waiting.is_promised(1, &keys));
+        let second = waiting.enter(0, &keys);
+        assert!(second.is_behind);
+        assert!(first.woken().now_or_never().is_some());
+        assert!(second.woken().now_or_never().is_none());
+        // It was served: there may be more.
+        drop(first);
+        assert!(second.woken().now_or_never().is_some());
+        assert!(waiting.is_promised(0, &keys));
+        second.pass();
+        assert!(!waiting.is_promised(0, &keys));
+        assert!(!waiting.enter(0, &keys).is_behind);
+    }
+
+    #[test]
+    fn what_is_nothing_for_those_before_reaches_who_comes_late() {
+        let (waiting, keys) = (Waiting::default(), [Key::new("list").unwrap()]);
+        let first = waiting.enter(0, &keys);
+        waiting.feed(0, &keys[0]);
+        let second = waiting.enter(0, &keys);
+        first.pass();
+        assert!(second.woken().now_or_never().is_some());
+        drop((first, second));
+        assert_eq!(waiting.count(), 0);
+        assert!(!waiting.is_promised(0, &keys));
     }
 }

@@ -32,25 +32,33 @@ impl Talk {
                 return Ok(());
             }
         };
-        let Try::Nothing(mut edit) = self.attempt(edit).await else {
-            return Ok(());
+        let shared = self.conversation.shared.clone();
+        let mut edit = if shared.waiting.is_promised(self.conversation.database, &edit.keys) {
+            edit
+        } else {
+            match self.attempt(edit).await {
+                Try::Done => return Ok(()),
+                Try::Nothing(edit) => edit,
+            }
         };
         edit.is_waiting = true;
         // It may stay for long: what was read with it does not.
         edit.unshare();
         self.flush().await?;
-        let shared = self.conversation.shared.clone();
         let client = self.conversation.client.clone();
         client.state.lock().is_blocked = true;
         let ticket = shared.waiting.enter(self.conversation.database, &edit.keys);
         let mut watch = self.conversation.watch(&edit.keys).await;
+        let mut is_behind = ticket.is_behind;
         let outcome = loop {
-            edit = match self.attempt(edit).await {
-                Try::Done => break Ok(()),
-                Try::Nothing(edit) => edit,
-            };
-            // Somebody behind may wait for what is nothing for this one.
-            ticket.pass();
+            if !std::mem::take(&mut is_behind) {
+                edit = match self.attempt(edit).await {
+                    Try::Done => break Ok(()),
+                    Try::Nothing(edit) => edit,
+                };
+                // Somebody behind may wait for what is nothing for this one.
+                ticket.pass();
+            }
             tokio::select! {
                 biased;
                 () = ticket.woken() => {}
