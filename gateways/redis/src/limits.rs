@@ -27,7 +27,8 @@ pub(crate) fn check_room<'m>(
     Ok(())
 }
 
-/// Most bytes in the answer of one command that may tell a value many times over.
+/// Most bytes in the answer of one command that may tell a value many times over, and in all answers of a transaction: beyond
+/// that the rest of it is refused.
 pub(crate) const ANSWER_BYTES_MAX: usize = 512 << 20;
 
 /// Whether an answer of so many bytes is possible.
@@ -35,9 +36,17 @@ pub(crate) const ANSWER_BYTES_MAX: usize = 512 << 20;
 /// # Errors
 /// When it is not.
 pub(crate) fn check_answer(bytes: usize) -> Result<(), Refusal> {
-    if bytes > ANSWER_BYTES_MAX {
+    check_answer_within(bytes, ANSWER_BYTES_MAX)
+}
+
+/// The same with another bound.
+///
+/// # Errors
+/// When it is not possible.
+pub(crate) fn check_answer_within(bytes: usize, bytes_max: usize) -> Result<(), Refusal> {
+    if bytes > bytes_max {
         return Err(Refusal::of(format!(
-            "ERR the answer would have more than {ANSWER_BYTES_MAX} bytes: ask for less at once"
+            "ERR the answer would have more than {bytes_max} bytes: ask for less at once"
         )));
     }
     Ok(())

@@ -9,6 +9,7 @@ use crate::args::Args;
 use crate::call::{Call, Effects};
 use crate::command::{Command, Flag, KeyFunction, Patience, Run, SessionFunction};
 use crate::conversation::{Conversation, Later, Step, returned};
+use crate::limits;
 use crate::refusal::Refusal;
 use crate::reply::Reply;
 
@@ -178,6 +179,8 @@ pub(crate) struct Execution {
     watched: Vec<Watched>,
     reply: Reply,
     effects: Effects,
+    /// With more bytes of answers, nothing more is done.
+    answer_bytes_max: usize,
     /// Whether one of them may reach other keys, too.
     reaches_any: bool,
     /// Whether a key that was watched has changed.
@@ -227,6 +230,7 @@ impl Execution {
             watched,
             reply: Reply::new(reply.protocol),
             effects: Effects::default(),
+            answer_bytes_max: limits::ANSWER_BYTES_MAX,
             is_stale: false,
         }
     }
@@ -276,12 +280,15 @@ impl Edit for Execution {
                 continue;
             };
             let begin = self.reply.len();
-            let outcome = function(&mut Call {
-                args: &part.args,
-                cells,
-                reply: &mut self.reply,
-                effects: &mut self.effects,
-                is_waiting: false,
+            // What there is no room to answer is not done at all.
+            let outcome = limits::check_answer_within(begin, self.answer_bytes_max).and_then(|()| {
+                function(&mut Call {
+                    args: &part.args,
+                    cells,
+                    reply: &mut self.reply,
+                    effects: &mut self.effects,
+                    is_waiting: false,
+                })
             });
             if let Err(refusal) = outcome {
                 self.reply.truncate(begin);
@@ -317,5 +324,49 @@ impl Edit for LookAtRevision {
     fn run(&mut self, cells: &mut Cells<'_>) {
         let [key] = &self.key;
         self.revision = cells.cell(key).ok().and_then(|cell| cell.revision());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use switchboard_engine::keys::edit;
+    use switchboard_hub::keys::{Cell, Timestamp};
+
+    use super::*;
+    use crate::reply::Protocol;
+    use crate::table;
+
+    #[test]
+    fn answers_together_have_a_bound() {
+        let commands = [
+            vec!["GET", "a"],
+            vec!["SETNX", "b", "1"],
+            vec!["GET", "a"],
+            vec!["GETDEL", "a"],
+        ];
+        let queued = commands.into_iter().map(|words| {
+            let command = table::find(words[0].as_bytes()).unwrap();
+            (command, words.into_iter().collect())
+        });
+        let mut execution = Execution::new(queued.collect(), Vec::new(), &Reply::new(Protocol::Resp2));
+        // Less than the answers of the first three, 26, and more than those of the first two.
+        execution.answer_bytes_max = 25;
+        let mut cells = Cells::new(Timestamp::from_millis(1), None);
+        let (a, b) = (Key::new("a").unwrap(), Key::new("b").unwrap());
+        let value = edit::Content::Plain(b"value");
+        cells.add(
+            a.clone(),
+            Cell::present(value, Revision(1), Timestamp::from_millis(1), None),
+        );
+        cells.add(b.clone(), Cell::absent());
+        execution.run(&mut cells);
+        let answers = String::from_utf8(execution.reply.bytes().to_vec()).unwrap();
+        assert_eq!(
+            answers,
+            "$5\r\nvalue\r\n:1\r\n$5\r\nvalue\r\n-ERR the answer would have more than 25 bytes: ask for less at \
+             once\r\n"
+        );
+        assert!(cells.cell(&a).unwrap().is_present());
+        assert!(cells.cell(&b).unwrap().is_present());
     }
 }

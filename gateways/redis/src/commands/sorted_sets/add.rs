@@ -19,7 +19,7 @@ pub(super) const ZADD: Command = Command {
     summary: "Adds members to a sorted set, or gives those that it has other scores.",
     complexity: "O(log N) for each member, in a sorted set of N",
     syntax: "key [NX | XX] [GT | LT] [CH] [INCR] score member [score member ...]",
-    support: Support::Full,
+    support: Support::Differs("scores in hexadecimal are refused, and -0 is 0"),
     run: Run::Keys(zadd),
 };
 
@@ -32,7 +32,7 @@ pub(super) const ZINCRBY: Command = Command {
     summary: "Adds to the score of a member.",
     complexity: "O(log N) in a sorted set of N",
     syntax: "key increment member",
-    support: Support::Full,
+    support: Support::Differs("scores in hexadecimal are refused, and -0 is 0"),
     run: Run::Keys(zincrby),
 };
 
