@@ -64,6 +64,8 @@ class Daemon:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            # A file that may not grow is an error for the daemon to handle, not a signal: as Python has it for itself.
+            restore_signals=False,
         )
         threading.Thread(target=self._read_log, args=[self.process.stderr], daemon=True).start()
         for line in self.process.stdout:
