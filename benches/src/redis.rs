@@ -19,6 +19,9 @@ use crate::table::Report;
 
 pub use benchmark::{Cell, Test};
 
+/// What the daemon may take for keys: as with Redis, all of them are in memory.
+const MEMORY: &str = "8GiB";
+
 /// What can be compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Name {
@@ -49,7 +52,9 @@ impl Name {
         match self {
             Self::Switchboard => {
                 let mut command = broker::switchboard_command(files.path(), &["redis://127.0.0.1:0"]);
-                command.env("SWITCHBOARD_ENGINE_DURABILITY", durability.to_string());
+                command
+                    .env("SWITCHBOARD_ENGINE_DURABILITY", durability.to_string())
+                    .env("SWITCHBOARD_ENGINE_MEMORY", MEMORY);
                 broker::start_command(command, files, door).await
             }
             Self::Redis => Ok(queues::start_redis(files.path(), durability)
