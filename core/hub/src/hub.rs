@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::hash::BuildHasher;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, Weak};
 use std::task::Waker;
 use std::time::{Duration, SystemTime};
 
@@ -25,7 +25,7 @@ use crate::filter::Filter;
 use crate::keys::events::{KeyEvents, concerns_keys};
 use crate::keys::fault;
 use crate::message::{Message, Publish};
-use crate::meters::{Meters, Metrics};
+use crate::meters::{Meters, Metrics, Sampled, Samplers};
 use crate::operations;
 use crate::publishing::Published;
 use crate::responders::{Offer, Responders};
@@ -57,6 +57,7 @@ pub(crate) struct HubInner {
     pub(crate) config: HubConfig,
     pub(crate) responders: Responders,
     pub(crate) meters: Arc<Meters>,
+    samplers: Samplers,
     pub(crate) absences: Absences,
     pub(crate) subscribers: Subscribers,
     pub(crate) counters: Arc<Counters>,
@@ -167,6 +168,7 @@ impl Hub {
             engine,
             responders: Responders::new(Arc::clone(&meters)),
             meters,
+            samplers: Samplers::default(),
             absences: Absences::default(),
             subscribers: Subscribers::new(),
             counters: Arc::default(),
@@ -237,9 +239,14 @@ impl Hub {
         self.inner.stats()
     }
 
-    /// What was measured of calls and doors.
+    /// What was measured of calls and doors, and what gateways count.
     pub fn metrics(&self) -> Metrics {
-        Metrics::read(&self.inner.meters)
+        Metrics::read(&self.inner.meters, &self.inner.samplers)
+    }
+
+    /// Adds what somebody counts to the [`metrics`](Self::metrics), for as long as he is there.
+    pub fn sample(&self, sampled: Weak<dyn Sampled>) {
+        self.inner.samplers.add(sampled);
     }
 }
 

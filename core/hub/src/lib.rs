@@ -78,7 +78,7 @@ pub use media_type::{MEDIA_TYPE_BYTES_MAX, MediaType, MediaTypeError};
 pub use message::{CONTENT_TYPE, HEADER_BYTES_MAX, HEADERS_MAX, MESSAGE_OVERHEAD_BYTES, Message, Publish};
 pub use meters::{
     CallMetrics, DoorMetrics, FAULT_KINDS, FaultCounters, FaultCounts, LATENCY_BUCKETS, Latencies, Metrics,
-    OTHER,
+    OTHER, Sample, SampleKind, Sampled,
 };
 pub use names::{Account, NameError};
 pub use operations::{

@@ -11,12 +11,15 @@ mod doors;
 mod faults;
 mod histogram;
 mod operations;
+mod samples;
 mod sharded;
 
 pub(crate) use doors::{DoorId, Doors};
 pub use faults::{FAULT_KINDS, FaultCounters, FaultCounts};
 pub use histogram::{LATENCY_BUCKETS, Latencies};
 pub(crate) use operations::{Meter, Meters};
+pub(crate) use samples::Samplers;
+pub use samples::{Sample, SampleKind, Sampled};
 pub(crate) use sharded::Sharded;
 
 /// What a hub has measured since it began: see [`Hub::metrics`](crate::Hub::metrics). Each number is exact by itself;
@@ -27,6 +30,8 @@ pub struct Metrics {
     pub calls: Vec<CallMetrics>,
     /// Doors, in the order in which they came.
     pub doors: Vec<DoorMetrics>,
+    /// What gateways count for themselves: see [`Hub::sample`](crate::Hub::sample).
+    pub samples: Vec<Sample>,
 }
 
 /// The calls of one operation that came through one door.
@@ -59,10 +64,11 @@ pub struct DoorMetrics {
 pub const OTHER: &str = "(other)";
 
 impl Metrics {
-    pub(crate) fn read(meters: &Arc<Meters>) -> Self {
+    pub(crate) fn read(meters: &Arc<Meters>, samplers: &Samplers) -> Self {
         Self {
             calls: meters.read(),
             doors: meters.doors.read(),
+            samples: samplers.read(),
         }
     }
 }

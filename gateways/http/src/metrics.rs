@@ -2,7 +2,9 @@
 
 use std::fmt::Write as _;
 
-use switchboard_hub::{DoorMetrics, FAULT_KINDS, Hub, LATENCY_BUCKETS, Latencies, Metrics, Stats};
+use switchboard_hub::{
+    DoorMetrics, FAULT_KINDS, Hub, LATENCY_BUCKETS, Latencies, Metrics, Sample, SampleKind, Stats,
+};
 
 use crate::stats::Counters;
 use crate::visitor::DOOR;
@@ -13,6 +15,7 @@ pub(crate) fn render(hub: &Hub, counters: &Counters) -> String {
     write_hub(&mut text, &hub.stats());
     write_http(&mut text, counters);
     let metrics = hub.metrics();
+    write_samples(&mut text, &metrics.samples);
     write_doors(&mut text, &metrics.doors, counters);
     write_calls(&mut text, &metrics);
     text
@@ -231,6 +234,19 @@ fn write_http(text: &mut String, counters: &Counters) {
     }
 }
 
+/// What other gateways count.
+fn write_samples(text: &mut String, samples: &[Sample]) {
+    for sample in samples {
+        let name = format!("switchboard_{}", sample.name);
+        let kind = match sample.kind {
+            SampleKind::Counter => "counter",
+            SampleKind::Gauge => "gauge",
+        };
+        head(text, &name, kind, sample.help);
+        let _ = writeln!(text, "{name} {}", sample.value);
+    }
+}
+
 fn head(text: &mut String, name: &str, kind: &str, help: &str) {
     let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}");
 }
@@ -297,6 +313,25 @@ mod tests {
         assert!(
             !text.contains("unserved"),
             "a name that is not served is not kept"
+        );
+    }
+
+    #[test]
+    fn what_other_gateways_count_is_told_with_its_kind() {
+        let mut text = String::new();
+        let samples = [
+            Sample::counter("door_things_total", "Things.", 3),
+            Sample::gauge("door_open", "What is open.", 0),
+        ];
+        write_samples(&mut text, &samples);
+        assert_eq!(
+            text,
+            "# HELP switchboard_door_things_total Things.\n\
+             # TYPE switchboard_door_things_total counter\n\
+             switchboard_door_things_total 3\n\
+             # HELP switchboard_door_open What is open.\n\
+             # TYPE switchboard_door_open gauge\n\
+             switchboard_door_open 0\n"
         );
     }
 

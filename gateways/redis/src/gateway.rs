@@ -1,12 +1,12 @@
 //! From a connection to a party at the hub, and to the end of both.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Once};
+use std::sync::{Arc, Once, Weak};
 
 use bytestring::ByteString;
 use switchboard_gateway_gotalk::check_guest;
 use switchboard_hub::keys::Bucket;
-use switchboard_hub::{Account, Fault, Hub, Session, SessionInfo};
+use switchboard_hub::{Account, Fault, Hub, Sample, Sampled, Session, SessionInfo};
 use switchboard_net::{Accept, Connection, ConnectionInfo, PeerAddress, Shutdown};
 use tokio::io::AsyncWriteExt;
 use tokio::time::Instant;
@@ -59,31 +59,36 @@ impl RedisGateway {
     pub fn new(hub: Hub, options: RedisOptions, shutdown: Shutdown) -> Self {
         let buckets = (0..options.databases.max(1)).map(bucket).collect();
         let keyspace = Keyspace::new(&options.notify_keyspace_events).unwrap_or_default();
-        Self {
-            shared: Arc::new(Shared {
-                hub,
-                options,
-                counters: Counters::default(),
-                clients: Clients::default(),
-                waiting: Waiting::default(),
-                cursors: Cursors::default(),
-                channels: Channels::default(),
-                keyspace,
-                since: Instant::now(),
-                buckets,
-                shutdown,
-                is_draining: AtomicBool::new(false),
-                watches_drain: Once::new(),
-                watches_expiry: AtomicBool::new(false),
-            }),
-        }
+        let shared = Arc::new(Shared {
+            hub,
+            options,
+            counters: Counters::default(),
+            clients: Clients::default(),
+            waiting: Waiting::default(),
+            cursors: Cursors::default(),
+            channels: Channels::default(),
+            keyspace,
+            since: Instant::now(),
+            buckets,
+            shutdown,
+            is_draining: AtomicBool::new(false),
+            watches_drain: Once::new(),
+            watches_expiry: AtomicBool::new(false),
+        });
+        let sampled: Weak<Shared> = Arc::downgrade(&shared);
+        shared.hub.sample(sampled);
+        Self { shared }
     }
 
     /// What was counted so far.
     pub fn stats(&self) -> RedisStats {
-        self.shared
-            .counters
-            .read(&self.shared.clients, &self.shared.waiting)
+        self.shared.stats()
+    }
+}
+
+impl Sampled for Shared {
+    fn samples(&self) -> Vec<Sample> {
+        self.stats().samples()
     }
 }
 
@@ -128,6 +133,10 @@ impl Accept for RedisGateway {
 }
 
 impl Shared {
+    fn stats(&self) -> RedisStats {
+        self.counters.read(&self.clients, &self.waiting)
+    }
+
     pub(crate) fn open(&self, address: &str) -> Result<Session, Fault> {
         self.hub.open(SessionInfo {
             door: DOOR,

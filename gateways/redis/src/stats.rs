@@ -2,6 +2,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use switchboard_hub::Sample;
+
 use crate::clients::Clients;
 use crate::waiting::Waiting;
 
@@ -22,6 +24,35 @@ pub struct RedisStats {
     pub unread: u64,
     /// Connections ended because they were too slow for what they subscribed to.
     pub too_slow: u64,
+}
+
+impl RedisStats {
+    /// The numbers for the daemon's metrics; how many connections there are the hub tells of every door.
+    pub(crate) fn samples(&self) -> Vec<Sample> {
+        vec![
+            Sample::counter("redis_commands_total", "Commands that came.", self.commands),
+            Sample::gauge(
+                "redis_waiting",
+                "Connections that wait for elements.",
+                self.waiting,
+            ),
+            Sample::counter(
+                "redis_malformed_total",
+                "Connections ended for what is no Redis.",
+                self.malformed,
+            ),
+            Sample::counter(
+                "redis_unread_total",
+                "Connections ended because they did not take their replies.",
+                self.unread,
+            ),
+            Sample::counter(
+                "redis_too_slow_total",
+                "Connections ended because they were too slow for what they subscribed to.",
+                self.too_slow,
+            ),
+        ]
+    }
 }
 
 /// What the connections count in.

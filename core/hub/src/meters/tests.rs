@@ -24,7 +24,7 @@ fn calls_are_measured_by_operation_and_door() {
     ] {
         a.record(door.as_usize(), time, fault.as_ref());
     }
-    let Metrics { calls, doors } = Metrics::read(&meters);
+    let Metrics { calls, doors, .. } = Metrics::read(&meters, &Samplers::default());
     let [one, other] = &calls[..] else {
         panic!("{calls:?}")
     };

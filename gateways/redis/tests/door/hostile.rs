@@ -121,4 +121,7 @@ async fn who_never_reads_is_cut_off() {
     })
     .await;
     assert_eq!(door.gateway.stats().unread, 1);
+    let samples = door.hub.metrics().samples;
+    let unread = samples.iter().find(|sample| sample.name == "redis_unread_total");
+    assert_eq!(unread.map(|sample| sample.value), Some(1));
 }
