@@ -1,7 +1,6 @@
 //! What one client says, and what it is answered.
 
 use std::any::Any;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +8,7 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::stream::SelectAll;
 use switchboard_hub::keys::{Bucket, Edit, Entry, Key, Kind, WatchFrom};
-use switchboard_hub::{Changes, Closed, Fault, Session, Stored};
+use switchboard_hub::{Changes, Closed, Fault, Session};
 use tokio::time::Instant;
 
 use crate::args::Args;
@@ -22,7 +21,14 @@ use crate::refusal::Refusal;
 use crate::reply::{Protocol, Reply};
 use crate::subscriptions::{Kind as Heard, Subscriptions};
 use crate::table;
-use crate::transaction::{Execution, Transaction, Watched};
+use crate::transaction::{Transaction, Watched};
+
+mod resolve;
+mod step;
+
+pub(crate) use resolve::resolve;
+use resolve::unknown;
+pub(crate) use step::{Later, Started, Step};
 
 /// One client's part at the hub.
 pub(crate) struct Conversation {
@@ -77,53 +83,6 @@ pub(crate) enum Silence {
     This,
     /// Nothing is answered.
     On,
-}
-
-/// What is left to do for a command.
-pub(crate) enum Step {
-    /// Nothing: it was answered.
-    Done,
-    /// The engine needs time for so many commands.
-    Edit(Stored<Box<dyn Edit>>, usize),
-    /// The answer comes later.
-    Later(Later),
-    /// There is nothing yet: it waits, and is tried again.
-    Wait(Box<KeyCommands>, Patience),
-    /// The engine needs time for a transaction.
-    Execute(Stored<Box<dyn Edit>>),
-    /// Of a transaction, the answers from a part on are left; that of the part before comes later.
-    Conclude(Box<Execution>, usize, Later),
-    /// It was answered, and nothing follows.
-    Close,
-}
-
-/// A command on keys that is done, or that the engine needs time for.
-pub(crate) type Started = Result<Box<KeyCommands>, Stored<Box<dyn Edit>>>;
-
-/// An answer that comes later.
-pub(crate) type Later = Pin<Box<dyn Future<Output = Result<Say, Refusal>> + Send>>;
-
-/// Says an answer.
-pub(crate) type Say = Box<dyn FnOnce(&mut Conversation) + Send>;
-
-impl Step {
-    /// An answer that comes later.
-    pub(crate) fn later<S: FnOnce(&mut Reply) + Send + 'static>(
-        answer: impl Future<Output = Result<S, Refusal>> + Send + 'static,
-    ) -> Self {
-        Self::then(async {
-            answer
-                .await
-                .map(|say| |talk: &mut Conversation| say(&mut talk.reply))
-        })
-    }
-
-    /// An answer that comes later, and changes the connection.
-    pub(crate) fn then<S: FnOnce(&mut Conversation) + Send + 'static>(
-        answer: impl Future<Output = Result<S, Refusal>> + Send + 'static,
-    ) -> Self {
-        Self::Later(Box::pin(async { answer.await.map(|say| Box::new(say) as Say) }))
-    }
 }
 
 /// What is done at once, also after `MULTI`.
@@ -516,64 +475,6 @@ pub(crate) fn returned<E: Edit>(edit: Box<dyn Edit>) -> Result<Box<E>, Refusal> 
     let edit: Box<dyn Any> = edit;
     edit.downcast()
         .map_err(|_| Fault::failed("the engine gave back another edit").into())
-}
-
-/// Which command is meant, when its subcommands are looked at too, with the right number of arguments.
-pub(crate) fn resolve(command: &'static Command, args: &Args) -> Result<&'static Command, Refusal> {
-    let command = match command.run {
-        Run::Container(subcommands) if args.len() > 1 => {
-            let is_meant = |sub: &&Command| {
-                let name = sub.name.split_once('|').map_or(sub.name, |(_, name)| name);
-                args.is(1, name)
-            };
-            subcommands.iter().find(is_meant).ok_or_else(|| {
-                Refusal::of(format!(
-                    "ERR unknown subcommand '{}'. Try {} HELP.",
-                    shown(args.at(1)),
-                    command.name.to_uppercase()
-                ))
-            })?
-        }
-        Run::Container(_) => return Err(wrong_arity(command)),
-        _ => command,
-    };
-    let count = i32::try_from(args.len()).unwrap_or(i32::MAX);
-    if (command.arity >= 0 && count != command.arity) || count < -command.arity {
-        return Err(wrong_arity(command));
-    }
-    Ok(command)
-}
-
-fn wrong_arity(command: &Command) -> Refusal {
-    Refusal::of(format!(
-        "ERR wrong number of arguments for '{}' command",
-        command.name
-    ))
-}
-
-/// The beginning of what was sent, as errors show it.
-fn shown(arg: &[u8]) -> String {
-    const SHOWN_BYTES_MAX: usize = 128;
-    String::from_utf8_lossy(arg.get(..SHOWN_BYTES_MAX).unwrap_or(arg)).into_owned()
-}
-
-fn unknown(args: &Args) -> Refusal {
-    const SHOWN_BYTES_MAX: usize = 128;
-    let mut beginning = String::new();
-    for arg in args.from(1).iter() {
-        let Some(room) = SHOWN_BYTES_MAX
-            .checked_sub(beginning.len())
-            .filter(|room| *room > 0)
-        else {
-            break;
-        };
-        let text = String::from_utf8_lossy(arg.get(..room).unwrap_or(arg));
-        beginning.push_str(&format!("'{text}' "));
-    }
-    Refusal::of(format!(
-        "ERR unknown command '{}', with args beginning with: {beginning}",
-        shown(args.at(0))
-    ))
 }
 
 impl Drop for Conversation {

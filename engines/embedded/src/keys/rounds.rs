@@ -17,7 +17,6 @@ use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use foldhash::HashSet;
 use futures_util::future::select;
 use parking_lot::Mutex;
@@ -25,8 +24,11 @@ use switchboard_engine::{EngineError, Result};
 use tokio::sync::Notify;
 use xxhash_rust::xxh3::xxh3_128;
 
+use self::record::{fold_round, put_numbers, read_numbers, read_round};
 use super::Shared;
 use crate::store::{Batch, Space, Store, StoreError, StoreResult};
+
+mod record;
 
 /// The first round of the log, and the one after its last.
 const ROUNDS_KEY: &[u8] = b"rounds";
@@ -433,79 +435,5 @@ pub(super) fn next_round(store: &dyn Store) -> StoreResult<u64> {
         // The loss was accepted, or it would not be open.
         Err(StoreError::Damaged(_)) => Ok(0),
         numbers => numbers.map(|(_, next)| next),
-    }
-}
-
-fn put_numbers(batch: &mut Batch, first: u64, next: u64) {
-    let numbers = [first.to_le_bytes(), next.to_le_bytes()].concat();
-    batch.put(Space::Engine, ROUNDS_KEY, &numbers);
-}
-
-fn read_numbers(store: &dyn Store) -> StoreResult<(u64, u64)> {
-    let Some(value) = store.get(Space::Engine, ROUNDS_KEY)? else {
-        return Ok((0, 0));
-    };
-    match value.as_chunks::<8>() {
-        ([first, next], []) if u64::from_le_bytes(*first) <= u64::from_le_bytes(*next) => {
-            Ok((u64::from_le_bytes(*first), u64::from_le_bytes(*next)))
-        }
-        _ => Err(StoreError::Damaged(
-            "the numbers of the log of rounds make no sense".to_owned(),
-        )),
-    }
-}
-
-fn read_round(store: &dyn Store, number: u64) -> StoreResult<Bytes> {
-    let round = store.get(Space::Rounds, &number.to_be_bytes())?;
-    round.ok_or_else(|| StoreError::Damaged(format!("round {number} of the log of keys is missing")))
-}
-
-/// Writes the records of those keys of a round that have none of a later one.
-fn fold_round(round: &[u8], seen: &mut Seen, batch: &mut Batch) -> StoreResult<()> {
-    let mut rest = round;
-    while !rest.is_empty() {
-        let change = Change::read(&mut rest)
-            .ok_or_else(|| StoreError::Damaged("a round of the log of keys makes no sense".to_owned()))?;
-        if !seen.insert(xxh3_128(change.key)) {
-            continue;
-        }
-        match change.value {
-            Logged::Value(value) => batch.put(Space::Keys, change.key, value),
-            Logged::Gone => batch.delete(Space::Keys, change.key),
-            Logged::Apart => {}
-        }
-    }
-    Ok(())
-}
-
-/// A change of a round.
-struct Change<'a> {
-    key: &'a [u8],
-    value: Logged<'a>,
-}
-
-/// What a key has since then.
-enum Logged<'a> {
-    Value(&'a [u8]),
-    Gone,
-    Apart,
-}
-
-impl<'a> Change<'a> {
-    /// Takes one off the beginning.
-    fn read(bytes: &mut &'a [u8]) -> Option<Self> {
-        let (key_bytes, rest) = bytes.split_first_chunk::<4>()?;
-        let (value_bytes, rest) = rest.split_first_chunk::<4>()?;
-        let (key, rest) = rest.split_at_checked(u32::from_le_bytes(*key_bytes) as usize)?;
-        let (value, rest) = match u32::from_le_bytes(*value_bytes) {
-            GONE => (Logged::Gone, rest),
-            APART => (Logged::Apart, rest),
-            value_bytes => {
-                let (value, rest) = rest.split_at_checked(value_bytes as usize)?;
-                (Logged::Value(value), rest)
-            }
-        };
-        *bytes = rest;
-        Some(Self { key, value })
     }
 }

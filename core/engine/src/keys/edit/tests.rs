@@ -1,6 +1,8 @@
 //! Cells, and what they come to.
 
+use super::super::{Entry, Revision};
 use super::*;
+use crate::Kind;
 use crate::structures::Structure;
 
 const NOW: Timestamp = Timestamp::from_millis(1_000);
