@@ -154,6 +154,12 @@ impl Cell {
     }
 }
 
+/// Elements of a list that LPOP takes from: more than it takes in a round.
+const LIST_ELEMENTS: usize = 2_000_000;
+
+/// A list holds at most 1 GiB at the door.
+const LIST_BYTES_MAX: usize = 900_000_000;
+
 /// One cell, asked by `redis-benchmark`.
 pub struct Benchmark(Cell);
 
@@ -162,7 +168,7 @@ impl Benchmark {
     pub async fn prepare(cell: Cell) -> Result<Box<dyn Round>> {
         if let Some(test) = cell.test.filled_by() {
             let requests = if cell.test == Test::Lpop {
-                2_000_000
+                LIST_ELEMENTS.min(LIST_BYTES_MAX / cell.payload.max(1))
             } else {
                 cell.keys * 2
             };
