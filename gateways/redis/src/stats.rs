@@ -82,3 +82,19 @@ impl Counters {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_reference_names_every_number() {
+        let text = include_str!("../../../docs/http.md");
+        let samples = RedisStats::default().samples();
+        for sample in &samples {
+            let name = format!("`switchboard_{}`", sample.name);
+            assert!(text.contains(&name), "docs/http.md does not name {name}");
+        }
+        assert_eq!(text.matches("`switchboard_redis_").count(), samples.len());
+    }
+}
