@@ -1,6 +1,6 @@
 //! Arguments of `serve`, and the settings they make.
 
-use std::path::PathBuf;
+use std::{num::NonZeroU32, path::PathBuf};
 
 use clap::{Args, ValueHint};
 
@@ -81,6 +81,9 @@ pub struct ServeArgs {
     /// How long a stop waits for running calls, like 10s
     #[arg(long, value_name = "TIME")]
     pub grace: Option<Span>,
+    /// Threads that serve connections [default: half of the processors, at least one]
+    #[arg(long, value_name = "N")]
+    pub workers: Option<NonZeroU32>,
 }
 
 impl ServeArgs {
@@ -121,6 +124,8 @@ impl ServeArgs {
             text("--log-level", "log", "level", &self.log_level),
             self.grace
                 .map(|grace| Setting::flag("--grace", "server", "grace", grace.to_string())),
+            self.workers
+                .map(|workers| Setting::flag("--workers", "server", "workers", i64::from(workers.get()))),
         ]
         .into_iter()
         .flatten()

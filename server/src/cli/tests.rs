@@ -114,7 +114,7 @@ fn usage_errors_exit_64_and_help_0() {
 fn serve_flags_become_settings_that_win() {
     let Ok(Command::Serve(serve)) = parse(
         "serve --listen tls://127.0.0.1:1 --listen unix://{data}/s --data /d --tls-cert c --tls-key k \
-         --log-format json --log-level warn --grace 1m30s",
+         --log-format json --log-level warn --grace 1m30s --workers 3",
     ) else {
         panic!("it parses");
     };
@@ -126,6 +126,7 @@ fn serve_flags_become_settings_that_win() {
     })
     .expect("good");
     assert_eq!(loaded.config.server.grace, Duration::from_secs(90));
+    assert_eq!(loaded.config.server.workers.get(), 3);
     assert_eq!(loaded.config.log.level, "warn");
     let listen: Vec<_> = loaded
         .config

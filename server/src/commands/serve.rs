@@ -65,7 +65,8 @@ pub(super) fn serve(args: &ServeArgs, inherited: InheritedSockets) -> anyhow::Re
     let manner = Manner {
         accept_loss: args.accept_loss,
     };
-    let done = runtime::block_on(run(house, manner));
+    let workers = house.config.server.workers;
+    let done = runtime::block_on_workers(workers, run(house, manner));
     if let Some(log) = access_log {
         log.close();
     }

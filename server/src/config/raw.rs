@@ -47,6 +47,8 @@ pub struct RawServer {
     pub data: PathBuf,
     /// How long a stop waits for running calls.
     pub grace: Span,
+    /// Threads that serve connections; half of the processors if left out.
+    pub workers: Option<NonZeroU32>,
     /// User to become after binding.
     pub user: Option<String>,
     /// Group to become after binding.
@@ -60,6 +62,7 @@ impl Default for RawServer {
         Self {
             data: PathBuf::from("./data"),
             grace: Span::from_secs(10),
+            workers: None,
             user: None,
             group: None,
             chroot: None,

@@ -4,6 +4,7 @@ use std::{
     net::IpAddr,
     num::{NonZeroU32, NonZeroU64, NonZeroUsize},
     path::PathBuf,
+    thread,
     time::Duration,
 };
 
@@ -33,6 +34,9 @@ pub use redis::Redis;
 
 /// Largest payload in bytes that a gotalk header can declare: its size has eight hex digits.
 const PAYLOAD_BYTES_MAX: u64 = 0xffff_ffff;
+
+/// Most threads that may serve connections: more than any machine has a use for.
+const WORKERS_MAX: usize = 1024;
 
 /// What the daemon runs on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,6 +70,8 @@ pub struct Server {
     pub data: Option<PathBuf>,
     /// How long a stop waits for running calls.
     pub grace: Duration,
+    /// Threads that serve connections: 1 to [`WORKERS_MAX`].
+    pub workers: NonZeroUsize,
     /// Whom to become after binding, and where; `None` to stay as started.
     pub privileges: Option<Privileges>,
 }
@@ -217,8 +223,26 @@ fn resolve_server(raw: &RawServer, faults: &mut Faults) -> Server {
     Server {
         data: (raw.data.as_os_str() != engine::IN_MEMORY).then(|| raw.data.clone()),
         grace: raw.grace.0,
+        workers: resolve_workers(raw, faults),
         privileges: resolve_privileges(raw, faults),
     }
+}
+
+/// Half of the processors if nothing is said: the other half is for the kernel's part of the work, for the engine's own
+/// threads, and for the programs that talk. More threads than have something to do mostly wake each other.
+fn resolve_workers(raw: &RawServer, faults: &mut Faults) -> NonZeroUsize {
+    let Some(workers) = raw.workers.map(Faults::count) else {
+        let processors = thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+        return NonZeroUsize::new(processors.get() / 2).unwrap_or(NonZeroUsize::MIN);
+    };
+    if workers.get() > WORKERS_MAX {
+        faults.tell(
+            "server",
+            "workers",
+            format!("more than {WORKERS_MAX} threads are of no use"),
+        );
+    }
+    workers
 }
 
 fn resolve_privileges(raw: &RawServer, faults: &mut Faults) -> Option<Privileges> {

@@ -1,4 +1,4 @@
-use std::{fs, path::Path, time::Duration};
+use std::{fs, num::NonZeroUsize, path::Path, time::Duration};
 
 use switchboard_net::{Address, Certificate, ClientCertificates, ProxyProtocol, privilege::Privileges};
 
@@ -261,6 +261,20 @@ fn flags_win_over_environment_over_file() {
         loaded.origins.get(&("server", "grace")),
         Some(&Origin::Flag("--grace"))
     );
+}
+
+#[test]
+fn workers_are_half_of_the_processors_unless_something_is_said() {
+    let workers = |text: &str| load_text(text).map(|loaded| loaded.config.server.workers.get());
+    let processors = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    assert_eq!(workers("").expect("a default"), (processors / 2).max(1));
+    assert_eq!(workers("[server]\nworkers = 7").expect("a count"), 7);
+    assert_eq!(workers("[server]\nworkers = 1024").expect("the most"), 1024);
+    assert_eq!(
+        only_problem("[server]\nworkers = 1025"),
+        "FILE:2:11: server.workers: more than 1024 threads are of no use"
+    );
+    assert!(workers("[server]\nworkers = 0").is_err());
 }
 
 #[test]
