@@ -30,7 +30,7 @@ struct Server {
 impl Server {
     fn start() -> Self {
         let installed = Path::new(env!("CARGO_MANIFEST_DIR")).join("../.tools/nats/bin/nats-server");
-        let binary = std::env::var_os("SWITCHBOARD_NATS_SERVER").map_or(installed, PathBuf::from);
+        let binary = std::env::var_os("NATS_SERVER").map_or(installed, PathBuf::from);
         let folder = tempfile::tempdir().expect("a folder");
         let port = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
         let port = port.expect("a port").port();
@@ -47,7 +47,7 @@ impl Server {
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
-            .expect("nats-server: run scripts/test once, or name one in SWITCHBOARD_NATS_SERVER");
+            .expect("nats-server: run scripts/test once, or name one in NATS_SERVER");
         let begun = Instant::now();
         while TcpStream::connect(("127.0.0.1", port)).is_err() {
             assert!(begun.elapsed() < START_TIME_MAX, "nats-server does not listen");

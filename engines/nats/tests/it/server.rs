@@ -10,10 +10,10 @@ use tempfile::TempDir;
 /// How long a server may take to come up on a busy machine.
 const START_TIME_MAX: Duration = Duration::from_secs(30);
 
-/// Where the server is: the path in `SWITCHBOARD_NATS_SERVER`, else the one in `PATH`, else the one that `scripts/test`
+/// Where the server is: the path in `NATS_SERVER`, else the one in `PATH`, else the one that `scripts/test`
 /// installs.
 fn binary() -> PathBuf {
-    if let Some(path) = std::env::var_os("SWITCHBOARD_NATS_SERVER") {
+    if let Some(path) = std::env::var_os("NATS_SERVER") {
         return path.into();
     }
     let installed = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.tools/nats/bin/nats-server");
@@ -24,7 +24,7 @@ fn binary() -> PathBuf {
     in_path
         .chain([installed])
         .find(|path| path.is_file())
-        .expect("these tests take nats-server: run scripts/test once, or name one in SWITCHBOARD_NATS_SERVER")
+        .expect("these tests take nats-server: run scripts/test once, or name one in NATS_SERVER")
 }
 
 /// One server, which is killed with this.

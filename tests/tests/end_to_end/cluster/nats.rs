@@ -10,9 +10,9 @@ use std::{
 use switchboard_tests::{Daemon, Launch, folder, until};
 use tempfile::TempDir;
 
-/// Where the server is: the path in `SWITCHBOARD_NATS_SERVER`, else in `PATH`, else what `scripts/test` installs.
+/// Where the server is: the path in `NATS_SERVER`, else in `PATH`, else what `scripts/test` installs.
 fn binary() -> PathBuf {
-    if let Some(path) = std::env::var_os("SWITCHBOARD_NATS_SERVER") {
+    if let Some(path) = std::env::var_os("NATS_SERVER") {
         return path.into();
     }
     let installed = Path::new(env!("CARGO_MANIFEST_DIR")).join("../.tools/nats/bin/nats-server");
@@ -24,7 +24,7 @@ fn binary() -> PathBuf {
         .into_iter()
         .chain([installed])
         .find(|path| path.is_file())
-        .expect("these tests take nats-server: run scripts/test once, or name one in SWITCHBOARD_NATS_SERVER")
+        .expect("these tests take nats-server: run scripts/test once, or name one in NATS_SERVER")
 }
 
 /// A port that nobody has at this moment. A server that comes back has to be at the one it had, so it cannot choose.
