@@ -128,7 +128,8 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(24))]
+    // A tenth of the usual number: each case is long. `PROPTEST_CASES` still says how many.
+    #![proptest_config(ProptestConfig::with_cases(ProptestConfig::default().cases / 10))]
 
     #[test]
     fn it_has_what_a_map_has(bits in prop::sample::select(&BITS), steps in prop::collection::vec(step(), 1..40)) {
