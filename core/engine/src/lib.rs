@@ -17,6 +17,7 @@
 
 pub mod answer;
 pub mod blobs;
+pub mod blocking;
 pub mod bus;
 pub mod clock;
 mod engine;

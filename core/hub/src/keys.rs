@@ -23,6 +23,7 @@ pub(crate) mod events;
 pub mod json;
 mod topics;
 
+pub use switchboard_engine::blocking::block_in_place;
 pub use switchboard_engine::keys::{
     BATCH_WRITES_MAX, BatchOutcome, Cell, Cells, Change, Condition, Edit, Entry, Expiry, Page, Reach,
     Revision, SCAN_ENTRIES_MAX, Scan, WatchEvent, WatchFrom, Write, Written,

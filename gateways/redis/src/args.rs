@@ -26,6 +26,11 @@ impl Args {
         self.from(0).bytes()
     }
 
+    /// In how many bytes they were sent.
+    pub(crate) fn sent_bytes(&self) -> usize {
+        self.0.sent_bytes()
+    }
+
     /// The same in memory of their own: they may be kept, while what they were read from is not.
     pub(crate) fn unshared(&self) -> Self {
         Self(self.0.unshared())

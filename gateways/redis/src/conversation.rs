@@ -17,6 +17,7 @@ use crate::clients::Client;
 use crate::command::{Command, KeyFunction, Patience, Run};
 use crate::edit::KeyCommands;
 use crate::gateway::Shared;
+use crate::long;
 use crate::refusal::Refusal;
 use crate::reply::{Protocol, Reply};
 use crate::subscriptions::{Kind as Heard, Subscriptions};
@@ -322,10 +323,9 @@ impl Conversation {
 
     /// Hands an edit to the engine; what comes of it is there at once, or later.
     pub(crate) fn start(&self, edit: Box<KeyCommands>) -> Result<Started, Refusal> {
-        let stored = self
-            .session
-            .keys()?
-            .edit(self.shared.bucket(self.database), edit)?;
+        let keys = self.session.keys()?;
+        let bucket = self.shared.bucket(self.database);
+        let stored = long::through_bytes(edit.bytes(), || keys.edit(bucket, edit))?;
         match stored.now() {
             Ok(edit) => Ok(Ok(returned(edit?)?)),
             Err(stored) => Ok(Err(stored)),

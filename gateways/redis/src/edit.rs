@@ -83,6 +83,12 @@ impl KeyCommands {
         is_same_key && self.count < TOGETHER_MAX && command.flags.contains(&Flag::Write) == self.changes()
     }
 
+    /// How many bytes the largest of them was sent in.
+    pub(crate) fn bytes(&self) -> usize {
+        let parts = self.parts.iter().take(self.count);
+        parts.map(|part| part.args.sent_bytes()).max().unwrap_or_default()
+    }
+
     /// How many are not answered.
     pub(crate) fn unanswered(&self) -> usize {
         self.count - self.answered

@@ -23,6 +23,7 @@
 //! | `args`, `reply`, `refusal`, `call` | what a command works with |
 //! | `scan`, `random` | what commands on structures share |
 //! | `cursors` | where scans of keys go on |
+//! | `long` | what takes long |
 //! | `long_double` | numbers as Redis adds them |
 //! | `glob` | patterns of keys and channels |
 //! | `edit`, `transaction` | commands on their way through the engine, one or several |
@@ -46,6 +47,7 @@ mod gateway;
 mod glob;
 mod keyspace;
 mod limits;
+mod long;
 mod long_double;
 mod options;
 mod random;

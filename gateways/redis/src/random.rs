@@ -2,6 +2,7 @@
 
 use foldhash::{HashSet, HashSetExt as _};
 
+use crate::long;
 use crate::refusal::Refusal;
 use crate::reply::Reply;
 
@@ -45,14 +46,15 @@ impl Draw {
         mut say: impl FnMut(&mut Reply, usize),
     ) -> Result<(), Refusal> {
         match self {
-            Self::Distinct(count) => {
+            Self::Distinct(count) => long::through(count.min(len), || {
                 let places = places(len, count);
                 head(reply, places.len());
                 for place in places {
                     say(reply, place);
                 }
-            }
-            Self::Again(count) => {
+                Ok(())
+            }),
+            Self::Again(count) => long::through(count, || {
                 let count = if len == 0 { 0 } else { count };
                 head(reply, count);
                 let begin = reply.len();
@@ -62,9 +64,9 @@ impl Draw {
                         return Err(Refusal::OUT_OF_RANGE);
                     }
                 }
-            }
+                Ok(())
+            }),
         }
-        Ok(())
     }
 }
 

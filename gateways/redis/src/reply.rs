@@ -2,6 +2,7 @@
 
 use bytes::BytesMut;
 
+use crate::long;
 use crate::refusal::Refusal;
 
 /// Which protocol a client speaks.
@@ -126,7 +127,7 @@ impl Reply {
     pub(crate) fn bulk(&mut self, bytes: &[u8]) {
         self.bytes.reserve(bytes.len() + 24);
         self.length(b'$', bytes.len());
-        self.bytes.extend_from_slice(bytes);
+        long::through_bytes(bytes.len(), || self.bytes.extend_from_slice(bytes));
         self.bytes.extend_from_slice(b"\r\n");
     }
 

@@ -19,11 +19,14 @@
 //! An engine may run an edit several times: each run begins in a world of its own, and gets the same random numbers, so
 //! that the last one counts as if it had been the only one.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
+use switchboard_hub::keys::block_in_place;
 
+use crate::long;
 use crate::refusal::Refusal;
 
 mod answer;
@@ -111,7 +114,12 @@ pub(crate) struct Script {
     code: Vec<u8>,
     /// What its first line says of what it does.
     pub(crate) stated: Stated,
+    /// How long it ran when it ran longest, in nanoseconds; 0 if it never did.
+    longest: AtomicU64,
 }
+
+/// A script that ran for longer once keeps nobody else waiting from then on.
+const LONG: Duration = Duration::from_millis(1);
 
 /// What a script says of itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -131,7 +139,22 @@ impl Script {
             digest: Digest::of(source),
             code: code.to_vec(),
             stated,
+            longest: AtomicU64::new(0),
         })
+    }
+
+    /// Runs it: where it may take long, so that others have their turn meanwhile.
+    fn run<T>(&self, run: impl FnOnce() -> T) -> T {
+        let longest = Duration::from_nanos(self.longest.load(Ordering::Relaxed));
+        let begin = Instant::now();
+        let outcome = if longest.is_zero() || longest > LONG {
+            block_in_place(run)
+        } else {
+            run()
+        };
+        let nanos = u64::try_from(begin.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        self.longest.fetch_max(nanos.max(1), Ordering::Relaxed);
+        outcome
     }
 }
 
@@ -191,7 +214,8 @@ impl Scripts {
     /// When it is no Lua.
     pub(crate) fn load(&self, source: &[u8]) -> Result<Digest, Refusal> {
         let script = Arc::new(Script::of(source)?);
-        self.with_interpreter(|interpreter| interpreter.compile(&script).map(drop))?;
+        let compile = || self.with_interpreter(|interpreter| interpreter.compile(&script).map(drop));
+        long::through_bytes(source.len(), compile)?;
         self.keep(&script);
         Ok(script.digest)
     }
@@ -212,7 +236,8 @@ impl Scripts {
     /// # Errors
     /// What it ends with.
     pub(crate) fn run(&self, work: Work<'_, '_>) -> Result<(), Refusal> {
-        self.with_interpreter(|interpreter| interpreter.run(work))
+        let script = work.script;
+        script.run(|| self.with_interpreter(|interpreter| interpreter.run(work)))
     }
 
     fn keep(&self, script: &Arc<Script>) {

@@ -9,9 +9,9 @@ use crate::args::Args;
 use crate::call::{Call, Effects};
 use crate::command::{Command, Flag, KeyFunction, Patience, Run, SessionFunction};
 use crate::conversation::{Conversation, Later, Step, returned};
-use crate::limits;
 use crate::refusal::Refusal;
 use crate::reply::Reply;
+use crate::{limits, long};
 
 /// What is kept until `EXEC`.
 #[derive(Debug, Default)]
@@ -100,8 +100,8 @@ impl Conversation {
         if !execution.is_on_keys() {
             return Ok(self.conclude(execution, 0));
         }
-        let edit: Box<dyn Edit> = execution;
-        let stored = self.session.keys()?.edit(self.bucket(), edit)?;
+        let keys = self.session.keys()?;
+        let stored = long::through(execution.parts.len(), || keys.edit(self.bucket(), execution))?;
         match stored.now() {
             Ok(edit) => {
                 let execution = returned(edit?)?;

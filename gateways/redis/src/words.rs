@@ -36,6 +36,11 @@ impl Words {
         self.places.len()
     }
 
+    /// How many bytes of memory they stand in, with what was sent between them.
+    pub fn sent_bytes(&self) -> usize {
+        self.bytes.len()
+    }
+
     /// One of them.
     #[inline]
     pub fn get(&self, index: usize) -> Option<&[u8]> {

@@ -9,10 +9,12 @@
 use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use parking_lot::{Mutex, MutexGuard};
 use seize::Collector;
 use switchboard_engine::Timestamp;
+use switchboard_engine::blocking::block_in_place;
 use switchboard_table::{Found, Item, Look, Reader, Writer, table};
 
 use super::home::Home;
@@ -29,6 +31,9 @@ pub(crate) const REPORT_BYTES: usize = 16 * 1024;
 /// So many slots that were replaced gather in a thread before they are freed together: that takes a memory barrier in
 /// every thread of the process, by a system call. Of small slots they are some ten kilobytes.
 const RETIRED_SLOTS: usize = 256;
+
+/// Who has waited for a lane for so long lets another thread have what else there is to do.
+const SHORT_WAIT: Duration = Duration::from_millis(1);
 
 /// A part of the keys in memory.
 #[derive(Debug)]
@@ -118,8 +123,9 @@ impl Lane {
         }
     }
 
+    /// Waits for the lock: mostly for microseconds, but an edit may hold it for as long as a script runs.
     pub(crate) fn lock(&self) -> MutexGuard<'_, LaneState> {
-        self.state.lock()
+        (self.state.try_lock_for(SHORT_WAIT)).unwrap_or_else(|| block_in_place(|| self.state.lock()))
     }
 
     /// Looks at a slot, as part of no moment in the midst of a batch.

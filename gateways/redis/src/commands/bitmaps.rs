@@ -1,11 +1,11 @@
 //! Bits of plain values: SETBIT, GETBIT, BITCOUNT, BITPOS, BITOP. The bit 0 is the highest of the first byte.
 
-use bytes::BytesMut;
 use switchboard_hub::keys::VALUE_BYTES_MAX;
 
 use crate::args::{Args, parse_integer};
 use crate::call::{Call, Class};
 use crate::command::{Command, Flag, Group, Keys, Run, Support};
+use crate::commands::strings::ranges::copy_of;
 use crate::refusal::Refusal;
 
 mod count;
@@ -77,11 +77,7 @@ fn setbit(call: &mut Call<'_, '_>) -> Result<(), Refusal> {
     if place < old.len() && was_set == is_set {
         return Ok(());
     }
-    let mut value = BytesMut::with_capacity(old.len().max(place + 1));
-    value.extend_from_slice(old);
-    if value.len() <= place {
-        value.resize(place + 1, 0);
-    }
+    let mut value = copy_of(old, place + 1);
     if let Some(byte) = value.get_mut(place) {
         *byte = if is_set { *byte | mask } else { *byte & !mask };
     }

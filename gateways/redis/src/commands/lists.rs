@@ -6,6 +6,7 @@ use switchboard_hub::keys::structures::List;
 
 use crate::args::Args;
 use crate::command::Group;
+use crate::long;
 use crate::refusal::Refusal;
 use crate::reply::Reply;
 
@@ -96,7 +97,7 @@ impl End {
     fn answer_taken(self, reply: &mut Reply, list: &mut List, count: usize) {
         let count = count.min(list.len());
         reply.array(count);
-        match self {
+        long::through(count, || match self {
             Self::Left => {
                 list.range(0, count).for_each(|element| reply.bulk(element));
                 list.drop_front(count);
@@ -106,7 +107,7 @@ impl End {
                 last.rev().for_each(|element| reply.bulk(element));
                 list.drop_back(count);
             }
-        }
+        });
     }
 
     /// The event of an element that was added here.

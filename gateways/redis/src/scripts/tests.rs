@@ -12,6 +12,7 @@ use crate::testing::{Bed, shown};
 use crate::words::WordSlice;
 
 mod limits;
+mod long;
 
 /// Runs a script without keys; tells its answer.
 fn eval(source: &str) -> String {

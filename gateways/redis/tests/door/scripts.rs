@@ -121,3 +121,22 @@ async fn nothing_comes_in_between() {
         .ask("GET n", &format!("${}\r\n{count}\r\n", count.len()))
         .await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn others_are_answered_while_a_script_runs() {
+    let door = Door::open().await;
+    let (mut client, mut other) = (door.client().await, door.client().await);
+    other.ask("PING", "+PONG\r\n").await;
+    // Some hundreds of milliseconds.
+    client.send("EVAL 'for i = 1, 2e7 do end return 1' 0\r\n").await;
+    for _ in 0..50 {
+        other.ask("PING", "+PONG\r\n").await;
+    }
+    let early = client.stream.try_read(&mut [0; 4]).map_err(|error| error.kind());
+    assert_eq!(
+        early,
+        Err(std::io::ErrorKind::WouldBlock),
+        "the script is not done"
+    );
+    client.expect(":1\r\n").await;
+}

@@ -3,6 +3,7 @@
 use crate::args::Args;
 use crate::call::Call;
 use crate::command::{Command, Flag, Keys, Run, Support};
+use crate::long;
 use crate::refusal::Refusal;
 
 pub(super) const BITCOUNT: Command = Command {
@@ -44,7 +45,8 @@ fn bitcount(call: &mut Call<'_, '_>) -> Result<(), Refusal> {
     let bits = range.bits_of(value).filter(|_| !is_backward);
     let count = bits.map_or(0, |(first, last)| {
         let bytes = value.get(first / 8..=last / 8).unwrap_or_default();
-        let all: usize = bytes.iter().map(|byte| byte.count_ones() as usize).sum();
+        let count_all = || bytes.iter().map(|byte| byte.count_ones() as usize).sum::<usize>();
+        let all = long::through_bytes(bytes.len(), count_all);
         all - before(bytes, first % 8) - after(bytes, last % 8)
     });
     call.reply.count(count);
@@ -85,7 +87,7 @@ fn bitpos(call: &mut Call<'_, '_>) -> Result<(), Refusal> {
         return Ok(());
     };
     let place = range.bits_of(value).and_then(|(first, last)| {
-        let found = find(value, is_set, first, last);
+        let found = long::through_bytes(value.len(), || find(value, is_set, first, last));
         // Without an end, zeros follow the value.
         found.or_else(|| (!is_set && call.args.len() < 5).then_some(value.len() * 8))
     });

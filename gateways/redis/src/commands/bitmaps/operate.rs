@@ -3,6 +3,7 @@
 use crate::args::Args;
 use crate::call::{Call, Class};
 use crate::command::{Command, Flag, Keys, Run, Support};
+use crate::long;
 use crate::refusal::Refusal;
 
 pub(super) const BITOP: Command = Command {
@@ -65,11 +66,14 @@ fn bitop(call: &mut Call<'_, '_>) -> Result<(), Refusal> {
             continue;
         }
         // What is shorter ends in zeros.
-        result.resize(result.len().max(value.len()), 0);
-        let others = value.iter().copied().chain(std::iter::repeat(0));
-        for (byte, other) in result.iter_mut().zip(others) {
-            *byte = operation.of_bytes(*byte, other);
-        }
+        let length = result.len().max(value.len());
+        long::through_bytes(length, || {
+            result.resize(length, 0);
+            let others = value.iter().copied().chain(std::iter::repeat(0));
+            for (byte, other) in result.iter_mut().zip(others) {
+                *byte = operation.of_bytes(*byte, other);
+            }
+        });
     }
     let key = call.args.key(2)?;
     let cell = call.cells.cell(&key)?;

@@ -1,9 +1,11 @@
 //! Values under other keys: RENAME, RENAMENX, COPY.
 
 use switchboard_hub::keys::Key;
+use switchboard_hub::keys::structures::Structure;
 
 use crate::call::{Call, Class};
 use crate::command::{Command, Flag, Keys, Run, Support};
+use crate::long;
 use crate::refusal::Refusal;
 
 pub(super) const RENAME: Command = Command {
@@ -103,7 +105,9 @@ fn copy(call: &mut Call<'_, '_>) -> Result<(), Refusal> {
     let copied = if call.cells.cell(&to)?.is_present() && !replaces {
         None
     } else {
-        call.cells.cell(&from)?.copy()
+        let cell = call.cells.cell(&from)?;
+        let len = cell.structure().map_or(0, Structure::len);
+        long::through(len, || cell.copy())
     };
     call.reply.yes_or_no(copied.is_some());
     if let Some(copied) = copied {

@@ -10,6 +10,7 @@ use crate::args::Args;
 use crate::command::{Command, Flag, Keys, Run, Support};
 use crate::conversation::{Conversation, Step};
 use crate::glob::Glob;
+use crate::long;
 use crate::refusal::Refusal;
 use crate::reply::Reply;
 use crate::scan::cursor;
@@ -87,9 +88,11 @@ impl Database {
 fn say(keys: Vec<Key>) -> impl FnOnce(&mut Reply) {
     move |reply| {
         reply.array(keys.len());
-        for key in &keys {
-            reply.bulk(key.as_bytes());
-        }
+        long::through(keys.len(), || {
+            for key in &keys {
+                reply.bulk(key.as_bytes());
+            }
+        });
     }
 }
 

@@ -3,12 +3,13 @@
 use std::cmp::Ordering;
 
 use switchboard_hub::keys::structures::{List, Structure};
-use switchboard_hub::keys::{Cell, Kind};
+use switchboard_hub::keys::{Cell, Key, Kind};
 
 use crate::args::Args;
 use crate::call::{Call, Class};
 use crate::command::{Command, Flag, Keys, Run, Support};
 use crate::limits::check_answer;
+use crate::long;
 use crate::refusal::Refusal;
 
 const DIFFERS: Support = Support::Differs(
@@ -114,7 +115,13 @@ fn sort(call: &mut Call<'_, '_>, may_store: bool) -> Result<(), Refusal> {
     let options = Options::of(call.args, may_store)?;
     let key = call.args.key(1)?;
     let cell = call.cells.cell(&key)?;
-    let elements = elements_of(cell, &options)?;
+    let len = cell.structure().map_or(0, Structure::len);
+    long::through(len, || sort_and_tell(call, &key, &options))
+}
+
+fn sort_and_tell(call: &mut Call<'_, '_>, key: &Key, options: &Options) -> Result<(), Refusal> {
+    let cell = call.cells.cell(key)?;
+    let elements = elements_of(cell, options)?;
     let chosen = elements.get(options.range(elements.len())).unwrap_or_default();
     check_size(chosen, options.tells.len())?;
     let Some(store) = options.store else {

@@ -2,6 +2,7 @@
 
 use crate::call::Call;
 use crate::command::{Command, Flag, Keys, Run, Support};
+use crate::long;
 use crate::refusal::Refusal;
 use crate::scan::{self, ScanOptions};
 
@@ -49,10 +50,12 @@ fn hgetall(call: &mut Call<'_, '_>) -> Result<(), Refusal> {
         return Ok(());
     };
     call.reply.map(hash.len());
-    for (field, value) in hash.iter() {
-        call.reply.bulk(field);
-        call.reply.bulk(value);
-    }
+    long::through(hash.len(), || {
+        for (field, value) in hash.iter() {
+            call.reply.bulk(field);
+            call.reply.bulk(value);
+        }
+    });
     Ok(())
 }
 
@@ -74,9 +77,11 @@ fn parts(
         return Ok(());
     };
     call.reply.array(hash.len());
-    for pair in hash.iter() {
-        call.reply.bulk(part(pair));
-    }
+    long::through(hash.len(), || {
+        for pair in hash.iter() {
+            call.reply.bulk(part(pair));
+        }
+    });
     Ok(())
 }
 

@@ -3,8 +3,8 @@
 use super::{place, places};
 use crate::call::{Call, Class};
 use crate::command::{Command, Flag, Keys, Run, Support};
-use crate::limits;
 use crate::refusal::Refusal;
+use crate::{limits, long};
 
 pub(super) const LINSERT: Command = Command {
     name: "linsert",
@@ -73,7 +73,8 @@ fn linsert(call: &mut Call<'_, '_>) -> Result<(), Refusal> {
         call.reply.integer(0);
         return Ok(());
     };
-    let Some(pivot) = list.iter().position(|element| element == call.args.at(3)) else {
+    let is_pivot = |element| element == call.args.at(3);
+    let Some(pivot) = long::through(list.len(), || list.iter().position(is_pivot)) else {
         call.reply.integer(-1);
         return Ok(());
     };
@@ -99,11 +100,10 @@ fn lrem(call: &mut Call<'_, '_>) -> Result<(), Refusal> {
         0 => usize::MAX,
         count => usize::try_from(count.unsigned_abs()).unwrap_or(usize::MAX),
     };
-    let removed = if count < 0 {
-        list.remove_equal_last(element, count_max)
-    } else {
-        list.remove_equal_first(element, count_max)
-    };
+    let removed = long::through(list.len(), || match count {
+        ..0 => list.remove_equal_last(element, count_max),
+        _ => list.remove_equal_first(element, count_max),
+    });
     call.reply.count(removed);
     if removed > 0 {
         call.effects.event(Class::List, "lrem", &key);
@@ -136,8 +136,10 @@ fn ltrim(call: &mut Call<'_, '_>) -> Result<(), Refusal> {
     }
     let list = cell.list_mut()?;
     let staying = places(start, stop, list.len());
-    list.drop_back(list.len() - staying.end);
-    list.drop_front(staying.start);
+    long::through(list.len() - staying.len(), || {
+        list.drop_back(list.len() - staying.end);
+        list.drop_front(staying.start);
+    });
     call.effects.event(Class::List, "ltrim", &key);
     call.effects.remove_if_empty(cell, &key);
     Ok(())

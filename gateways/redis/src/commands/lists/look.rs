@@ -4,6 +4,7 @@ use super::{place, places};
 use crate::args::{Args, parse_integer};
 use crate::call::Call;
 use crate::command::{Command, Flag, Keys, Run, Support};
+use crate::long;
 use crate::refusal::Refusal;
 
 pub(super) const LINDEX: Command = Command {
@@ -83,9 +84,11 @@ fn lrange(call: &mut Call<'_, '_>) -> Result<(), Refusal> {
     };
     let places = places(start, stop, list.len());
     call.reply.array(places.len());
-    for element in list.range(places.start, places.end) {
-        call.reply.bulk(element);
-    }
+    long::through(places.len(), || {
+        for element in list.range(places.start, places.end) {
+            call.reply.bulk(element);
+        }
+    });
     Ok(())
 }
 
@@ -172,7 +175,9 @@ fn lpos(call: &mut Call<'_, '_>) -> Result<(), Refusal> {
     let list = call.cells.cell(&call.args.key(1)?)?.list()?;
     let element = call.args.at(2);
     let found = match list {
-        Some(list) => search.matches(list.range(0, list.len()).map(|known| known == element)),
+        Some(list) => long::through(list.len(), || {
+            search.matches(list.range(0, list.len()).map(|known| known == element))
+        }),
         None => Vec::new(),
     };
     match (search.count, found.first()) {

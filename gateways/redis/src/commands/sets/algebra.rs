@@ -8,8 +8,8 @@ use switchboard_hub::keys::{Cells, Key};
 use crate::args::Args;
 use crate::call::{Call, Class};
 use crate::command::{Command, Flag, Keys, Run, Support};
-use crate::limits;
 use crate::refusal::Refusal;
+use crate::{limits, long};
 
 pub(super) const SINTER: Command = Command {
     name: "sinter",
@@ -147,7 +147,8 @@ fn sintercard(call: &mut Call<'_, '_>) -> Result<(), Refusal> {
         .map(|index| call.args.key(index))
         .collect::<Result<Vec<_>, _>>()?;
     let sets = sets(call.cells, &keys)?;
-    call.reply.count(intersection(&sets, limit).len());
+    let count = long::through(total(&sets), || intersection(&sets, limit).len());
+    call.reply.count(count);
     Ok(())
 }
 
@@ -188,13 +189,20 @@ fn sets<'c>(cells: &'c mut Cells<'_>, keys: &[Key]) -> Result<Sets<'c>, Refusal>
     Ok(sets)
 }
 
+/// How many members all of them have.
+fn total(sets: &Sets<'_>) -> usize {
+    sets.iter().flatten().map(|set| set.len()).sum()
+}
+
 fn answer(call: &mut Call<'_, '_>, operation: Operation) -> Result<(), Refusal> {
     let sets = sets(call.cells, &Keys::ALL.of(call.args)?)?;
-    let members = operation(&sets);
-    call.reply.set(members.len());
-    for member in members {
-        call.reply.bulk(member);
-    }
+    long::through(total(&sets), || {
+        let members = operation(&sets);
+        call.reply.set(members.len());
+        for member in members {
+            call.reply.bulk(member);
+        }
+    });
     Ok(())
 }
 
@@ -204,8 +212,13 @@ fn store(call: &mut Call<'_, '_>, name: &'static str, operation: Operation) -> R
         return Err(Refusal::SYNTAX);
     };
     let mut stored = Set::default();
-    for member in operation(&sets(call.cells, sources)?) {
-        stored.insert(member);
+    {
+        let sets = sets(call.cells, sources)?;
+        long::through(total(&sets), || {
+            for member in operation(&sets) {
+                stored.insert(member);
+            }
+        });
     }
     limits::check_room("set", stored.bytes(), [])?;
     let (cell, count) = (call.cells.cell(target)?, stored.len());

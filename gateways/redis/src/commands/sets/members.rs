@@ -3,6 +3,7 @@
 use crate::call::{Call, Class};
 use crate::command::{Command, Flag, Keys, Run, Support};
 use crate::limits;
+use crate::long;
 use crate::refusal::Refusal;
 use crate::scan::{self, ScanOptions};
 
@@ -179,10 +180,13 @@ fn smismember(call: &mut Call<'_, '_>) -> Result<(), Refusal> {
 
 fn smembers(call: &mut Call<'_, '_>) -> Result<(), Refusal> {
     let set = call.cells.cell(&call.args.key(1)?)?.set()?;
-    call.reply.set(set.map_or(0, |set| set.len()));
-    for member in set.into_iter().flat_map(|set| set.iter()) {
-        call.reply.bulk(member);
-    }
+    let len = set.map_or(0, |set| set.len());
+    call.reply.set(len);
+    long::through(len, || {
+        for member in set.into_iter().flat_map(|set| set.iter()) {
+            call.reply.bulk(member);
+        }
+    });
     Ok(())
 }
 

@@ -2,6 +2,7 @@
 
 use crate::call::{Call, Class};
 use crate::command::{Command, Flag, Keys, Run, Support};
+use crate::long;
 use crate::random::Draw;
 use crate::refusal::Refusal;
 
@@ -50,12 +51,13 @@ fn spop(call: &mut Call<'_, '_>) -> Result<(), Refusal> {
         return Ok(());
     }
     let set = cell.set_mut()?;
-    if taken == len {
-        for member in set.iter() {
-            call.reply.bulk(member);
+    long::through(taken, || {
+        if taken == len {
+            for member in set.iter() {
+                call.reply.bulk(member);
+            }
+            return;
         }
-        cell.remove();
-    } else {
         let mut drawn = Vec::new();
         for left in (len - taken + 1..=len).rev() {
             drawn.clear();
@@ -63,6 +65,9 @@ fn spop(call: &mut Call<'_, '_>) -> Result<(), Refusal> {
             call.reply.bulk(&drawn);
             set.remove(&drawn);
         }
+    });
+    if taken == len {
+        cell.remove();
     }
     call.effects.event(Class::Set, "spop", &key);
     call.effects.remove_if_empty(cell, &key);

@@ -11,6 +11,7 @@ use super::source::{Source, Sources};
 use crate::args::{Args, parse_float};
 use crate::call::Call;
 use crate::command::{Command, Flag, Keys, Run, Support};
+use crate::long;
 use crate::refusal::Refusal;
 
 pub(super) const ZUNION: Command = Command {
@@ -256,12 +257,14 @@ fn answer(call: &mut Call<'_, '_>, name: &str, operation: Operation) -> Result<(
     let keys = keys(call.args, 1, name)?;
     let sources = Source::all(call.cells, &keys)?;
     let options = Options::read(call.args, 2 + keys.len(), keys.len(), operation, false)?;
-    let members = combined(&sources, &options, operation);
     let scores = Scores::told(options.with_scores, call.reply);
-    scores.head(call.reply, members.len());
-    for (member, score) in members {
-        scores.member(call.reply, member, score);
-    }
+    long::through(total(&sources), || {
+        let members = combined(&sources, &options, operation);
+        scores.head(call.reply, members.len());
+        for (member, score) in members {
+            scores.member(call.reply, member, score);
+        }
+    });
     Ok(())
 }
 
@@ -275,10 +278,12 @@ fn combine_and_store(
     {
         let sources = Source::all(call.cells, &keys)?;
         let options = Options::read(call.args, 3 + keys.len(), keys.len(), operation, true)?;
-        for (member, score) in combined(&sources, &options, operation) {
-            // What is -0 becomes 0.
-            stored.insert(member, score + 0.0);
-        }
+        long::through(total(&sources), || {
+            for (member, score) in combined(&sources, &options, operation) {
+                // What is -0 becomes 0.
+                stored.insert(member, score + 0.0);
+            }
+        });
     }
     store(call, &call.args.key(1)?, stored, name)
 }
@@ -297,8 +302,8 @@ fn zintercard(call: &mut Call<'_, '_>) -> Result<(), Refusal> {
             Err(_) => return Err(Refusal::new("ERR LIMIT can't be negative")),
         };
     }
-    let common = intersection(&sources, &Options::default(), limit);
-    call.reply.count(common.len());
+    let common = || intersection(&sources, &Options::default(), limit).len();
+    call.reply.count(long::through(total(&sources), common));
     Ok(())
 }
 
@@ -316,6 +321,11 @@ fn keys(args: &Args, number: usize, name: &str) -> Result<Vec<Key>, Refusal> {
     }
     let indices = number + 1..number + 1 + count;
     indices.map(|index| args.key(index)).collect()
+}
+
+/// How many members all of them have.
+fn total(sources: &Sources<'_>) -> usize {
+    sources.iter().map(Source::len).sum()
 }
 
 /// In order.

@@ -6,6 +6,7 @@ use super::Scores;
 use crate::args::Args;
 use crate::call::{Call, Class, Effects, awaited};
 use crate::command::{Command, Flag, Keys, Patience, Run, Support};
+use crate::long;
 use crate::refusal::Refusal;
 use crate::reply::{Protocol, Reply};
 
@@ -239,18 +240,20 @@ fn take(
         return Ok(());
     }
     let set = cell.sorted_set_mut()?;
-    let mut taken = Vec::new();
-    for _ in 0..count {
-        let found = match end {
-            End::Least => set.at(0),
-            End::Greatest => set.at(set.len().saturating_sub(1)),
-        };
-        let Some((member, score)) = found else { break };
-        scores.member(reply, member, score);
-        taken.clear();
-        taken.extend_from_slice(member);
-        set.remove(&taken);
-    }
+    long::through(count, || {
+        let mut taken = Vec::new();
+        for _ in 0..count {
+            let found = match end {
+                End::Least => set.at(0),
+                End::Greatest => set.at(set.len().saturating_sub(1)),
+            };
+            let Some((member, score)) = found else { break };
+            scores.member(reply, member, score);
+            taken.clear();
+            taken.extend_from_slice(member);
+            set.remove(&taken);
+        }
+    });
     effects.event(Class::SortedSet, end.event(), key);
     effects.remove_if_empty(cell, key);
     Ok(())

@@ -10,8 +10,8 @@ use super::span::{By, Span};
 use crate::args::Args;
 use crate::call::{Call, Class};
 use crate::command::{Command, Flag, Keys, Run, Support};
-use crate::limits;
 use crate::refusal::Refusal;
+use crate::{limits, long};
 
 pub(super) const ZRANGE: Command = Command {
     name: "zrange",
@@ -264,12 +264,14 @@ fn answer(call: &mut Call<'_, '_>, form: Form) -> Result<(), Refusal> {
     let scores = Scores::told(query.with_scores, call.reply);
     scores.head(call.reply, ranks.len());
     let members = set.range(ranks.start, ranks.end);
-    let mut say = |(member, score)| scores.member(call.reply, member, score);
-    if query.is_backwards {
-        members.rev().for_each(&mut say);
-    } else {
-        members.for_each(&mut say);
-    }
+    let say = |(member, score)| scores.member(call.reply, member, score);
+    long::through(ranks.len(), || {
+        if query.is_backwards {
+            members.rev().for_each(say);
+        } else {
+            members.for_each(say);
+        }
+    });
     Ok(())
 }
 
@@ -283,9 +285,11 @@ fn zrangestore(call: &mut Call<'_, '_>) -> Result<(), Refusal> {
     let mut stored = SortedSet::default();
     if let Some(set) = call.cells.cell(&call.args.key(2)?)?.sorted_set()? {
         let ranks = query.ranks(set);
-        for (member, score) in set.range(ranks.start, ranks.end) {
-            stored.insert(member, score);
-        }
+        long::through(ranks.len(), || {
+            for (member, score) in set.range(ranks.start, ranks.end) {
+                stored.insert(member, score);
+            }
+        });
     }
     store(call, &target, stored, "zrangestore")
 }

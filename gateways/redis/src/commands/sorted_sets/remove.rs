@@ -3,6 +3,7 @@
 use super::span::{By, Span};
 use crate::call::{Call, Class};
 use crate::command::{Command, Flag, Keys, Run, Support};
+use crate::long;
 use crate::refusal::Refusal;
 
 pub(super) const ZREM: Command = Command {
@@ -99,12 +100,14 @@ fn remove(call: &mut Call<'_, '_>, by: By, name: &'static str) -> Result<(), Ref
         cell.remove();
     } else {
         let set = cell.sorted_set_mut()?;
-        let mut member = Vec::new();
-        for _ in ranks.clone() {
-            member.clear();
-            member.extend(set.at(ranks.start).into_iter().flat_map(|(member, _)| member));
-            set.remove(&member);
-        }
+        long::through(ranks.len(), || {
+            let mut member = Vec::new();
+            for _ in ranks.clone() {
+                member.clear();
+                member.extend(set.at(ranks.start).into_iter().flat_map(|(member, _)| member));
+                set.remove(&member);
+            }
+        });
     }
     call.effects.event(Class::SortedSet, name, &key);
     call.effects.remove_if_empty(cell, &key);

@@ -3,6 +3,7 @@
 use crate::args::Args;
 use crate::call::Call;
 use crate::command::{Command, Flag, Keys, Run, Support};
+use crate::long;
 use crate::refusal::Refusal;
 use crate::reply::Reply;
 
@@ -68,19 +69,19 @@ fn lcs(call: &mut Call<'_, '_>) -> Result<(), Refusal> {
     }
     let options = Options::of(call.args)?;
     let [first, second] = &values;
+    let cells = first.len().saturating_mul(second.len());
+    long::through_bytes(cells, || tell(call.reply, &options, first, second))
+}
+
+fn tell(reply: &mut Reply, options: &Options, first: &[u8], second: &[u8]) -> Result<(), Refusal> {
     let table = Table::of(first, second)?;
     if options.length_only {
-        call.reply.count(table.at(first.len(), second.len()));
+        reply.count(table.at(first.len(), second.len()));
         return Ok(());
     }
     let matches = table.matches(first, second);
     if options.places {
-        tell_places(
-            call.reply,
-            &options,
-            &matches,
-            table.at(first.len(), second.len()),
-        );
+        tell_places(reply, options, &matches, table.at(first.len(), second.len()));
         return Ok(());
     }
     let mut common = Vec::new();
@@ -91,7 +92,7 @@ fn lcs(call: &mut Call<'_, '_>) -> Result<(), Refusal> {
                 .unwrap_or_default(),
         );
     }
-    call.reply.bulk(&common);
+    reply.bulk(&common);
     Ok(())
 }
 

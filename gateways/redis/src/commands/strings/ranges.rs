@@ -4,6 +4,7 @@ use bytes::BytesMut;
 
 use crate::call::{Call, Class};
 use crate::command::{Command, Flag, Keys, Run, Support};
+use crate::long;
 use crate::refusal::Refusal;
 
 use super::{check_length, value};
@@ -88,12 +89,25 @@ fn append(call: &mut Call<'_, '_>) -> Result<(), Refusal> {
     Ok(())
 }
 
+/// The same bytes, and behind them zeros if it is shorter.
+pub(crate) fn copy_of(value: &[u8], length_min: usize) -> BytesMut {
+    let length = value.len().max(length_min);
+    long::through_bytes(length, || {
+        let mut copy = BytesMut::with_capacity(length);
+        copy.extend_from_slice(value);
+        copy.resize(length, 0);
+        copy
+    })
+}
+
 /// One after the other.
 pub(crate) fn join(first: &[u8], second: &[u8]) -> BytesMut {
-    let mut joined = BytesMut::with_capacity(first.len() + second.len());
-    joined.extend_from_slice(first);
-    joined.extend_from_slice(second);
-    joined
+    long::through_bytes(first.len(), || {
+        let mut joined = BytesMut::with_capacity(first.len() + second.len());
+        joined.extend_from_slice(first);
+        joined.extend_from_slice(second);
+        joined
+    })
 }
 
 fn strlen(call: &mut Call<'_, '_>) -> Result<(), Refusal> {
@@ -140,11 +154,7 @@ fn setrange(call: &mut Call<'_, '_>) -> Result<(), Refusal> {
     }
     let end = offset.saturating_add(new.len());
     check_length(end)?;
-    let mut value = BytesMut::with_capacity(old.len().max(end));
-    value.extend_from_slice(old);
-    if value.len() < end {
-        value.resize(end, 0);
-    }
+    let mut value = copy_of(old, end);
     if let Some(place) = value.get_mut(offset..end) {
         place.copy_from_slice(new);
     }
