@@ -146,6 +146,16 @@ impl Structure {
         }
     }
 
+    /// About how many bytes [`Self::encode`] makes; not fewer than those, unless fields of 2 MiB and more are among them.
+    pub fn encoded_bytes(&self) -> usize {
+        match self {
+            Self::Hash(hash) => hash.encoded_bytes(),
+            Self::List(list) => list.encoded_bytes(),
+            Self::Set(set) => set.encoded_bytes(),
+            Self::SortedSet(set) => set.encoded_bytes(),
+        }
+    }
+
     /// What was changed since the log was last taken, or since it was made or decoded.
     pub fn log(&self) -> &Log {
         match self {

@@ -3,7 +3,7 @@
 use indexmap::IndexMap;
 
 use super::less_room;
-use super::log::{Log, LogReader, damaged};
+use super::log::{LENGTH_BYTES, Log, LogReader, damaged};
 use crate::Result;
 
 const SET: u8 = 1;
@@ -11,6 +11,9 @@ const REMOVE: u8 = 2;
 
 /// What a field costs beside its bytes and those of its value.
 const FIELD_COST_BYTES: usize = 64;
+
+/// What a field takes in an encoding beside its bytes, at most: what the change is, two lengths.
+const CHANGE_BYTES: usize = 1 + 2 * LENGTH_BYTES;
 
 type Fields = IndexMap<Box<[u8]>, Box<[u8]>, foldhash::fast::RandomState>;
 
@@ -99,6 +102,10 @@ impl Hash {
         true
     }
 
+    pub(super) fn encoded_bytes(&self) -> usize {
+        self.bytes - self.len() * (FIELD_COST_BYTES - CHANGE_BYTES)
+    }
+
     pub(super) fn log(&self) -> &Log {
         &self.log
     }
@@ -108,7 +115,7 @@ impl Hash {
     }
 
     pub(super) fn encode(&self) -> Vec<u8> {
-        let mut log = Log::default();
+        let mut log = Log::with_capacity(self.encoded_bytes());
         for (field, value) in self.iter() {
             log.change(SET).bytes(field).bytes(value);
         }

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use super::less_room;
-use super::log::{Log, LogReader, damaged};
+use super::log::{LENGTH_BYTES, Log, LogReader, damaged};
 use crate::Result;
 
 const PUSH_FRONT: u8 = 1;
@@ -18,6 +18,9 @@ const REMOVE_EQUAL_LAST: u8 = 9;
 
 /// What an element costs beside its bytes.
 const ELEMENT_COST_BYTES: usize = 32;
+
+/// What an element takes in an encoding beside its bytes, at most: what the change is, a length.
+const CHANGE_BYTES: usize = 1 + LENGTH_BYTES;
 
 /// Values in order, by their places: the first is at 0.
 #[derive(Debug, Clone, Default)]
@@ -211,6 +214,10 @@ impl List {
         }
     }
 
+    pub(super) fn encoded_bytes(&self) -> usize {
+        self.bytes - self.len() * (ELEMENT_COST_BYTES - CHANGE_BYTES)
+    }
+
     pub(super) fn log(&self) -> &Log {
         &self.log
     }
@@ -220,7 +227,7 @@ impl List {
     }
 
     pub(super) fn encode(&self) -> Vec<u8> {
-        let mut log = Log::default();
+        let mut log = Log::with_capacity(self.encoded_bytes());
         for element in self.iter() {
             log.change(PUSH_BACK).bytes(element);
         }

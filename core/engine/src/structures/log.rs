@@ -5,6 +5,9 @@
 
 use crate::{EngineError, Result};
 
+/// Most bytes of the length of a field, as long as that is under 2 MiB; two more suffice for any.
+pub(super) const LENGTH_BYTES: usize = 3;
+
 /// Changes, in the order in which they were made.
 #[derive(Debug, Clone, Default)]
 pub struct Log {
@@ -12,6 +15,13 @@ pub struct Log {
 }
 
 impl Log {
+    /// An empty one, with room for so many bytes.
+    pub(super) fn with_capacity(bytes: usize) -> Self {
+        Self {
+            bytes: Vec::with_capacity(bytes),
+        }
+    }
+
     /// Whether nothing was changed.
     pub fn is_empty(&self) -> bool {
         self.bytes.is_empty()

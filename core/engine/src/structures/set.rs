@@ -3,7 +3,7 @@
 use indexmap::IndexSet;
 
 use super::less_room;
-use super::log::{Log, LogReader, damaged};
+use super::log::{LENGTH_BYTES, Log, LogReader, damaged};
 use crate::Result;
 
 const ADD: u8 = 1;
@@ -11,6 +11,9 @@ const REMOVE: u8 = 2;
 
 /// What a member costs beside its bytes.
 const MEMBER_COST_BYTES: usize = 48;
+
+/// What a member takes in an encoding beside its bytes, at most: what the change is, a length.
+const CHANGE_BYTES: usize = 1 + LENGTH_BYTES;
 
 /// Members. They have places, from 0 to one less than there are: a new one gets the last, and when one is removed the
 /// last takes its place.
@@ -89,6 +92,10 @@ impl Set {
         was_there
     }
 
+    pub(super) fn encoded_bytes(&self) -> usize {
+        self.bytes - self.len() * (MEMBER_COST_BYTES - CHANGE_BYTES)
+    }
+
     pub(super) fn log(&self) -> &Log {
         &self.log
     }
@@ -98,7 +105,7 @@ impl Set {
     }
 
     pub(super) fn encode(&self) -> Vec<u8> {
-        let mut log = Log::default();
+        let mut log = Log::with_capacity(self.encoded_bytes());
         for member in self.iter() {
             log.change(ADD).bytes(member);
         }

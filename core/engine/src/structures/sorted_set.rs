@@ -5,7 +5,7 @@ use std::sync::Arc;
 use indexmap::IndexMap;
 
 use super::less_room;
-use super::log::{Log, LogReader, damaged};
+use super::log::{LENGTH_BYTES, Log, LogReader, damaged};
 use crate::Result;
 
 mod order;
@@ -17,6 +17,9 @@ const REMOVE: u8 = 2;
 
 /// What a member costs beside its bytes.
 const MEMBER_COST_BYTES: usize = 96;
+
+/// What a member takes in an encoding beside its bytes, at most: what the change is, its score, a length.
+const CHANGE_BYTES: usize = 1 + size_of::<f64>() + LENGTH_BYTES;
 
 /// Members in the order of their scores; those of one score in the order of their bytes.
 #[derive(Debug, Clone, Default)]
@@ -135,6 +138,10 @@ impl SortedSet {
         self.order.part_lengths()
     }
 
+    pub(super) fn encoded_bytes(&self) -> usize {
+        self.bytes - self.len() * (MEMBER_COST_BYTES - CHANGE_BYTES)
+    }
+
     pub(super) fn log(&self) -> &Log {
         &self.log
     }
@@ -144,7 +151,7 @@ impl SortedSet {
     }
 
     pub(super) fn encode(&self) -> Vec<u8> {
-        let mut log = Log::default();
+        let mut log = Log::with_capacity(self.encoded_bytes());
         // By their places, which are the same again when it is decoded: who goes through them need not begin anew.
         for (member, score) in &self.scores {
             log.change(PUT).score(*score).bytes(member);

@@ -59,7 +59,10 @@ fn does_as_its_model<S: Modelled>(kind: Kind, before: &[S], after: &[S]) {
     is_the_same(&old, &structure);
     S::compare(&old, &model);
 
-    let decoded = Structure::decode(kind, &structure.encode()).expect("it is its encoding");
+    let encoded = structure.encode();
+    let expected = encoded.len()..=encoded.len() + 4 * structure.len();
+    assert!(expected.contains(&structure.encoded_bytes()), "{structure:?}");
+    let decoded = Structure::decode(kind, &encoded).expect("it is its encoding");
     is_the_same(&decoded, &structure);
     S::compare(&decoded, &model);
 }

@@ -6,8 +6,9 @@
 //! A small structure stands in the record of its key. A larger one has parts in a space of their own: under
 //! `generation:u64 sequence:u64` (big-endian) there is a piece of the log that makes it, first the snapshot, then what
 //! was changed since, round by round; the sequence runs from 0 without a gap. When there is more of the latter than of
-//! the former, a new snapshot is written under a new generation and the old parts are taken away: so what a change costs
-//! to write does not grow with its structure.
+//! the former, and most of it is about what is no more, a new snapshot is written under a new generation and the old
+//! parts are taken away: so what a change costs to write does not grow with its structure, a structure that only grows
+//! is written once, and no more is read than a few times what there is or was.
 
 use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -35,6 +36,10 @@ const PART_COST_BYTES: u64 = 64;
 
 /// So many bytes of changes are kept before there is a new snapshot, however small the last one was.
 const CHANGES_BYTES_MIN: u64 = 16 * 1024;
+
+/// The parts have at most so many times the bytes of what there is, or twice those of the last snapshot: so what is
+/// written anew is at most two thirds of what was changed since.
+const PARTS_TO_WHOLE_MAX: u64 = 3;
 
 /// A snapshot of a structure of more bytes is not made while all lanes are locked.
 const QUICK_BYTES_MAX: usize = 64 * 1024;
@@ -121,9 +126,10 @@ impl Home {
 
     fn needs_snapshot(&self, structure: &Structure) -> bool {
         self.parts().is_none_or(|parts| {
-            let changes = parts.bytes - parts.snapshot_bytes + parts.count * PART_COST_BYTES;
-            let changes = changes + structure.log().len() as u64;
+            let all = parts.bytes + parts.count * PART_COST_BYTES + structure.log().len() as u64;
+            let changes = all - parts.snapshot_bytes;
             changes > parts.snapshot_bytes.max(CHANGES_BYTES_MIN)
+                && all > PARTS_TO_WHOLE_MAX * structure.encoded_bytes() as u64
         })
     }
 

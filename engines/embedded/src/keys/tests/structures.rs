@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use switchboard_engine::keys::{BatchOutcome, Cells, Condition, Edit, Reach};
-use switchboard_engine::structures::{Hash, Structure};
+use switchboard_engine::structures::{Hash, List, Structure};
 use switchboard_engine::{Answer, EngineError, Kind, Result};
 
 use super::*;
@@ -137,6 +137,39 @@ async fn a_large_structure_is_written_as_it_changes_and_now_and_then_whole() {
         expected
     );
     assert_eq!(bed.again(0).hash("large").await.unwrap().unwrap(), expected);
+}
+
+#[tokio::test]
+async fn a_list_that_grows_is_written_once_and_anew_when_most_of_it_is_gone() {
+    const ROUNDS: usize = 100;
+    let mut bed = Bed::new();
+    let list = |bed: &Bed, change: fn(&mut List)| {
+        bed.edit_now(&["list"], move |cells| {
+            change(cells.cell(&key("list")).unwrap().list_mut().unwrap());
+        });
+    };
+    for round in 1..=ROUNDS {
+        list(&bed, |list| (0..100).for_each(|_| list.push_front(&[7; 1_000])));
+        bed.round();
+        assert_eq!(bed.parts(), round, "each round writes what came with it");
+    }
+    // A little more than a third of it stays.
+    for round in 1..=62 {
+        list(&bed, |list| list.drop_back(100));
+        bed.round();
+        assert_eq!(bed.parts(), ROUNDS + round);
+    }
+    for _ in 63..=70 {
+        list(&bed, |list| list.drop_back(100));
+        bed.round();
+    }
+    assert!(bed.parts() < 15, "{} parts", bed.parts());
+    for memory in [0, usize::MAX] {
+        let entry = bed.again(memory).keys.get(&Bucket::default(), b"list").await;
+        let entry = entry.unwrap().unwrap();
+        let list = Structure::decode(entry.kind, &entry.value).unwrap();
+        assert_eq!(list.len(), 3_000);
+    }
 }
 
 #[tokio::test]
