@@ -9,15 +9,17 @@ mod switchboard;
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::thread::available_parallelism;
 
 use anyhow::{Context, Result};
 use switchboard_engine::Durability;
+use tokio::process::Command;
 
 use crate::address::Address;
 use crate::callers::Callers;
 use crate::contender::Echo;
 use crate::load::{Cell, Load, Round, Shape};
-use crate::process::Process;
+use crate::process::{Announces, Process, ready_address};
 use crate::suite::{Rounds, Running, Side, compare};
 use crate::table::Report;
 
@@ -68,7 +70,11 @@ impl Name {
             Self::Switchboard => {
                 let directory = directory.display().to_string();
                 let address = free_address().to_string();
-                Process::of_this_binary(&["serve-queue", &address, &directory, &durability.to_string()]).await
+                let mut command = Command::new(std::env::current_exe()?);
+                command
+                    .args(["serve-queue", &address, &directory, &durability.to_string()])
+                    .env("TOKIO_WORKER_THREADS", workers().to_string());
+                Process::start(command, Announces::Stdout, ready_address).await
             }
             Self::SwitchboardInside => return Ok(None),
             Self::Redis => redis::start(directory, durability).await,
@@ -76,6 +82,11 @@ impl Name {
         };
         process.map(Some).with_context(|| format!("starting {self}"))
     }
+}
+
+/// Threads of the serving process: as many as the daemon takes by default.
+fn workers() -> usize {
+    (available_parallelism().map_or(1, usize::from) / 2).max(1)
 }
 
 /// All workers share one connection.
