@@ -8,7 +8,7 @@
 //! 2. Change the state in memory, under the part's own lock, and note what is to be written.
 //! 3. [`Committer::changed`], under that lock or after it: counts the bytes and wakes the thread.
 //! 4. [`Committer::acknowledge`], without the lock: the answer, at once under `second` and `never`, when the disk has it
-//!    under `always`.
+//!    under `always`. Who waits for it alone may write the round in the thread's stead: see [`lead`].
 //!
 //! A crash loses the youngest rounds and no part of a round, so what a source hands in at one [`Source::collect`] must
 //! be its state at one moment.
@@ -29,11 +29,15 @@ use tokio::sync::{Notify, oneshot};
 
 use crate::store::{Batch, Store};
 
+mod lead;
 mod rounds;
 #[cfg(test)]
 mod tests;
 
 pub(crate) use rounds::Rounds;
+
+use lead::Leader;
+use rounds::Run;
 
 /// What is changed and not yet written takes at most about so many bytes of memory: 16 MiB, some 100,000 small changes;
 /// to write them takes about three times as much for a moment. Over it writes wait for the disk.
@@ -52,7 +56,8 @@ pub(crate) const SYNC_INTERVAL: Duration = Duration::from_secs(1);
 /// How often a disk that failed is tried again.
 pub(crate) const MEND_INTERVAL: Duration = Duration::from_secs(1);
 
-/// A part of the engine whose state the commit thread writes. Its methods are called by that thread only.
+/// A part of the engine whose state the commit thread writes. Its methods are called by whoever writes a round, one at a
+/// time.
 pub(crate) trait Source: fmt::Debug + Send + Sync {
     /// Adds to the batch what has changed since the last call. Tells how many of the bytes that were counted by
     /// [`Committer::changed`] that covers.
@@ -93,6 +98,10 @@ pub(crate) struct Committer {
     room: Notify,
     trouble: Mutex<Option<String>>,
     sources: Mutex<Vec<Arc<dyn Source>>>,
+    /// Whether those who wait may write: under `always`, while syncs are quick.
+    is_quick: AtomicBool,
+    /// From when the thread is started until it ends.
+    run: Mutex<Option<Run>>,
 }
 
 /// Whether a change may be made; as a number, for one load on the hot path.
@@ -150,6 +159,8 @@ impl Committer {
             room: Notify::new(),
             trouble: Mutex::new(None),
             sources: Mutex::new(Vec::new()),
+            is_quick: AtomicBool::new(false),
+            run: Mutex::new(None),
         })
     }
 
@@ -230,12 +241,12 @@ impl Committer {
 
     /// The answer to a change that was told by [`Self::changed`].
     #[inline]
-    pub(crate) fn acknowledge<T: Send + 'static>(&self, value: T) -> Answer<T> {
+    pub(crate) fn acknowledge<T: Send + 'static>(self: &Arc<Self>, value: T) -> Answer<T> {
         if self.durability != Durability::Always {
             return Answer::ok(value);
         }
-        let answer = self.wait_for(Need::Durable);
-        Answer::later(async move { hear(answer).await.map(|()| value) })
+        let leader = Leader::new(self, self.wait_for(Need::Durable));
+        Answer::later(async move { leader.wait().await.map(|()| value) })
     }
 
     /// Waits until what has been changed so far is found by reads of the store.
@@ -276,11 +287,11 @@ impl Committer {
         }
         waiting.push(Waiting { round, need, answer });
         drop(waiting);
+        self.pending.store(true, Ordering::Release);
         if need != Need::Durable {
             self.urgent.store(true, Ordering::Release);
+            self.unpark();
         }
-        self.pending.store(true, Ordering::Release);
-        self.unpark();
         receiver
     }
 
@@ -289,7 +300,8 @@ impl Committer {
     pub(crate) fn wake(&self) {
         // A change that was made under a lock which the thread takes to collect it is either collected after the
         // thread took the flag down, or was collected already: the lock orders them.
-        if !self.pending.load(Ordering::Relaxed) && !self.pending.swap(true, Ordering::AcqRel) {
+        let is_new = !self.pending.load(Ordering::Relaxed) && !self.pending.swap(true, Ordering::AcqRel);
+        if is_new && !lead::is_awaited() {
             self.unpark();
         }
     }
@@ -307,6 +319,20 @@ impl Committer {
             .fetch_update(Ordering::AcqRel, Ordering::Acquire, |now| {
                 (now < to).then_some(to)
             });
+    }
+
+    /// Tells that the disk fails.
+    fn report(&self, trouble: String) {
+        *self.trouble.lock() = Some(trouble);
+        self.shut(gate::FAILING);
+        self.room.notify_waiters();
+    }
+
+    fn refuse_all(&self) {
+        let waiting = std::mem::take(&mut *self.waiting.lock());
+        for one in waiting {
+            let _ = one.answer.send(Err(self.refusal()));
+        }
     }
 
     fn refusal(&self) -> EngineError {

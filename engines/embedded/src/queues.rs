@@ -117,11 +117,12 @@ impl EmbeddedQueues {
         absent: impl FnOnce() -> Result<T>,
         act: impl FnOnce(&mut Core, Moment) -> Result<T>,
     ) -> Answer<T> {
-        let outcome = self.shared.check_writable().and_then(|()| {
+        let change = || {
+            self.shared.check_writable()?;
             let acted = self.shared.with_existing(queue, act);
             acted.unwrap_or_else(absent)
-        });
-        match outcome {
+        };
+        match self.shared.committer.awaited(change, Result::is_ok) {
             Ok(value) => self.shared.committer.acknowledge(value),
             Err(error) => Answer::err(error),
         }
@@ -164,7 +165,9 @@ impl Queues for EmbeddedQueues {
             dedupe: push.dedupe.as_deref().map(DedupeHash::of),
             body: encode_body(&push, self.shared.clock.now()),
         };
-        match try_push(&self.shared, queue, &job) {
+        let push = || try_push(&self.shared, queue, &job);
+        let is_pushed = |pushed: &Result<Option<Pushed>>| matches!(pushed, Ok(Some(_)));
+        match self.shared.committer.awaited(push, is_pushed) {
             Err(error) => Answer::err(error),
             Ok(Some(pushed)) => self.shared.committer.acknowledge(pushed),
             Ok(None) => {

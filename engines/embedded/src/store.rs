@@ -1,7 +1,7 @@
 //! What lies below everything: ordered records in [`Space`]s, changed by atomic [`Batch`]es.
 //!
-//! Only the commit thread writes ([`Store::write`], [`Store::sync`]); anybody may read. Parts that keep state hand their
-//! changes to the commit thread (see [`commit`](crate::commit)), which puts those of one moment into one batch.
+//! Only the commit thread, or one in its stead, writes ([`Store::write`], [`Store::sync`]); anybody may read. Parts that
+//! keep state hand their changes to it (see [`commit`](crate::commit)), and it puts those of one moment into one batch.
 //!
 //! **Integrity**: every record carries a checksum over its space, key and value. It is added by [`Batch::put`] and
 //! checked by every read: what was changed on the disk is [`StoreError::Damaged`], never a value. Batches are numbered

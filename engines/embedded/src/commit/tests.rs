@@ -1,10 +1,12 @@
 //! The commit thread over a store in memory that can be made to fail.
 
 use std::sync::atomic::AtomicUsize;
+use std::thread::ThreadId;
 
 use super::*;
 use crate::store::{MemoryStore, Space, StoreError, StoreResult, View};
 use bytes::Bytes;
+use futures_util::FutureExt;
 
 #[derive(Debug, Default)]
 struct Notes(Mutex<Vec<(u8, usize)>>);
@@ -26,6 +28,8 @@ struct Failing {
     /// Locked, it holds up writes.
     held: Mutex<()>,
     syncs: AtomicUsize,
+    /// Who wrote last.
+    writer: Mutex<Option<ThreadId>>,
 }
 
 impl Failing {
@@ -49,6 +53,7 @@ impl Store for Failing {
     fn write(&self, batch: &Batch, number: u64) -> StoreResult<()> {
         let _held = self.held.lock();
         self.check()?;
+        *self.writer.lock() = Some(std::thread::current().id());
         self.store.write(batch, number)
     }
 
@@ -98,9 +103,27 @@ impl Bed {
             Ok(_) => {}
             Err(error) => return Answer::err(error),
         }
-        self.notes.0.lock().push((note, bytes));
-        self.committer.changed(bytes);
+        self.change(note, bytes, true);
         self.committer.acknowledge(())
+    }
+
+    fn change(&self, note: u8, bytes: usize, is_awaited: bool) {
+        let change = || {
+            self.notes.0.lock().push((note, bytes));
+            self.committer.changed(bytes);
+        };
+        self.committer.awaited(change, |()| is_awaited);
+    }
+
+    /// However long the disk has taken, the next round is taken for a quick one.
+    fn quicken(&self) {
+        self.committer.is_quick.store(true, Ordering::Relaxed);
+    }
+
+    async fn until_it_has(&self, note: u8) {
+        while !self.has(note) {
+            tokio::task::yield_now().await;
+        }
     }
 
     fn has(&self, note: u8) -> bool {
@@ -201,4 +224,86 @@ async fn what_is_written_before_it_was_counted_closes_nothing() {
     assert_eq!(bed.committer.admit(), Ok(Admission::Yes));
     bed.committer.changed(1);
     assert_eq!(bed.committer.admit(), Ok(Admission::Wait));
+}
+
+#[tokio::test]
+async fn who_waits_alone_for_a_quick_disk_writes_himself() {
+    let bed = bed(Durability::Always);
+    // Not always: the thread may be about to rest.
+    loop {
+        bed.quicken();
+        bed.note(1).await.unwrap();
+        assert!(bed.has(1));
+        if *bed.store.writer.lock() == Some(std::thread::current().id()) {
+            return;
+        }
+    }
+}
+
+#[tokio::test]
+async fn who_waits_for_a_slow_disk_or_with_others_leaves_it_to_the_thread() {
+    let bed = bed(Durability::Always);
+    let is_own = || *bed.store.writer.lock() == Some(std::thread::current().id());
+    for note in 0..100 {
+        bed.committer.is_quick.store(false, Ordering::Relaxed);
+        bed.note(note).await.unwrap();
+        assert!(!is_own());
+        // Whatever came of the measuring.
+        *bed.store.writer.lock() = None;
+    }
+    let held = bed.store.held.lock();
+    bed.quicken();
+    let (first, second) = (bed.note(101), bed.note(102));
+    let both = async { tokio::try_join!(first, second) };
+    let release = async {
+        tokio::task::yield_now().await;
+        drop(held);
+    };
+    let (both, ()) = tokio::join!(both, release);
+    both.unwrap();
+    assert!(bed.has(101) && bed.has(102) && !is_own());
+}
+
+#[tokio::test]
+async fn what_nobody_waits_for_in_the_end_is_written_all_the_same() {
+    let bed = bed(Durability::Always);
+    bed.quicken();
+    drop(bed.note(1));
+    bed.until_it_has(1).await;
+    bed.quicken();
+    bed.change(2, 1, false);
+    bed.until_it_has(2).await;
+    bed.quicken();
+    let mut answer = bed.note(3);
+    assert!((&mut answer).now_or_never().is_none());
+    drop(answer);
+    bed.until_it_has(3).await;
+}
+
+#[tokio::test]
+async fn what_one_who_waits_cannot_write_the_thread_writes_when_the_disk_works_again() {
+    let bed = bed(Durability::Always);
+    for note in 0..20 {
+        bed.store.fails.store(true, Ordering::Release);
+        bed.quicken();
+        let refused = bed.note(note).await;
+        assert!(matches!(refused, Err(EngineError::Unavailable { .. })));
+        bed.store.fails.store(false, Ordering::Release);
+        while bed.committer.health() != Health::Ready {
+            bed.committer.unpark();
+            tokio::task::yield_now().await;
+        }
+        assert!(bed.has(note), "{note}");
+    }
+}
+
+#[test]
+fn after_a_slow_round_many_have_to_be_quick() {
+    let (quick, slow) = (Duration::from_micros(80), Duration::from_millis(4));
+    let mut pace = lead::Pace::default();
+    assert!(pace.count(quick));
+    assert!(!pace.count(slow));
+    let until_quick = (1..).find(|_| pace.count(quick));
+    assert_eq!(until_quick, Some(64));
+    assert!(pace.count(quick));
 }

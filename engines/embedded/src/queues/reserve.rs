@@ -37,7 +37,8 @@ enum Glance {
 impl Reservation {
     /// Takes jobs, at once if they are there.
     pub(crate) fn begin(self) -> Answer<Vec<Reserved>> {
-        match self.glance() {
+        let is_taken = |glance: &Result<Glance>| matches!(glance, Ok(Glance::Taken(..)));
+        match self.shared.committer.awaited(|| self.glance(), is_taken) {
             Err(error) => Answer::err(error),
             Ok(Glance::None) => Answer::ok(Vec::new()),
             Ok(Glance::Taken(queue, taken)) => self.hand_out(queue, taken),
