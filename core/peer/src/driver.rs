@@ -26,6 +26,7 @@ use tokio::time::Instant;
 
 use crate::close::CloseReason;
 use crate::connection::{Connection, Wish};
+use crate::give_way::GiveWay;
 use crate::handshake::LINGER;
 use crate::parts::PartSender;
 use crate::peer::Peer;
@@ -59,7 +60,7 @@ pub(crate) struct Driver<T> {
     phase: Phase,
     linger: Linger,
     /// A last look before rest.
-    rest: Linger,
+    rest: GiveWay,
     /// Whether several messages came at once since the last rest.
     is_crowded: bool,
     busy_poll: BusyPoll,
@@ -115,7 +116,7 @@ impl<T: Transport> Driver<T> {
             pause: None,
             phase: Phase::Running,
             linger: Linger::default(),
-            rest: Linger::default(),
+            rest: GiveWay::default(),
             is_crowded: false,
             busy_poll: BusyPoll::default(),
             connection,
@@ -224,7 +225,7 @@ impl<T: Transport> Driver<T> {
         // be woken, and gathers more into one write. One alone would pay for it with an empty look, and with the wake
         // of a second worker, for every message: it is looked for past the runtime.
         if std::mem::take(&mut self.is_crowded) {
-            let _ = self.rest.give_way(cx);
+            let _ = self.rest.poll(cx);
             return Ok(Looked::Nothing);
         }
         self.poll_busy(cx)

@@ -3,12 +3,12 @@
 //! A thread that sleeps until its answer comes costs a switch away and one back, and where the processor has gone to
 //! sleep as well (a virtual one above all) tens of microseconds: many times what a quick answer takes. So a connection
 //! that has just written, and for which nothing else is left to do, looks at its socket for a short while first
-//! ([`Options::busy_poll`](crate::Options::busy_poll)), for as long as that has paid lately (see [`policy`]).
+//! ([`Options::busy_poll`](crate::Options::busy_poll)), for as long as that has paid lately (see
+//! [`look_policy`](crate::look_policy)).
 //!
 //! It looks past the runtime, which would ask for all sockets, and wake a second thread, at every look. What it reads
 //! the runtime never hears of; it finds the socket empty when it asks the next time, and that is all.
 
-mod policy;
 #[cfg(test)]
 mod tests;
 
@@ -26,10 +26,10 @@ use rustix::net::{RecvFlags, recv};
 use switchboard_unix::UnixStream;
 use tokio::net::TcpStream;
 
-use self::policy::{Decision, Policy};
 use super::input::Input;
 use super::{Driver, Phase, Transport};
 use crate::close::CloseReason;
+use crate::look_policy::{Decision, Policy};
 
 /// Bytes read by one look. Whatever is left in the socket, the runtime hears of.
 const LOOK_BYTES: usize = 4096;
@@ -90,7 +90,7 @@ impl<T: Transport> Driver<T> {
         match self.busy_poll.policy.decide() {
             Decision::Sleep => return Ok(Looked::Nothing),
             Decision::GiveWay => {
-                let _ = self.rest.give_way(cx);
+                let _ = self.rest.poll(cx);
                 return Ok(Looked::Nothing);
             }
             Decision::Look => {}

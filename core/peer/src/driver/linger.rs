@@ -2,13 +2,12 @@
 
 use std::task::{Context, Poll};
 
-use tokio_util::sync::ReusableBoxFuture;
+use crate::give_way::GiveWay;
 
 /// Lets every other task that is ready run once before what has gathered is written.
 #[derive(Default)]
 pub(super) struct Linger {
-    /// The runtime's own way of giving way: it wakes after the ready tasks, and wakes no other thread.
-    turn: Option<ReusableBoxFuture<'static, ()>>,
+    way: GiveWay,
     waiting: bool,
 }
 
@@ -18,20 +17,8 @@ impl Linger {
         if std::mem::take(&mut self.waiting) || !wanted() {
             return Poll::Ready(());
         }
-        let turn = self.give_way(cx);
+        let turn = self.way.poll(cx);
         self.waiting = turn.is_pending();
         turn
-    }
-
-    /// Has the task woken once every other task that is ready has run, and the runtime has looked for I/O.
-    pub(super) fn give_way(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let turn = match &mut self.turn {
-            Some(turn) => {
-                turn.set(tokio::task::yield_now());
-                turn
-            }
-            None => self.turn.insert(ReusableBoxFuture::new(tokio::task::yield_now())),
-        };
-        turn.poll(cx)
     }
 }

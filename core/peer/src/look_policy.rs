@@ -14,7 +14,7 @@ const TURN: Duration = Duration::from_micros(200);
 
 /// What to do now that there is nothing to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Decision {
+pub(crate) enum Decision {
     /// Wait to be woken.
     Sleep,
     /// Give the other tasks their turn, then look.
@@ -25,7 +25,7 @@ pub(super) enum Decision {
 
 /// Remembers how the last looks ended.
 #[derive(Debug, Default)]
-pub(super) struct Policy {
+pub(crate) struct Policy {
     /// Chances to pass over now.
     skips: u32,
     /// Chances passed over after the last miss.
@@ -38,7 +38,7 @@ pub(super) struct Policy {
 
 impl Policy {
     /// Something is expected.
-    pub(super) fn decide(&mut self) -> Decision {
+    pub(crate) fn decide(&mut self) -> Decision {
         if self.skips > 0 {
             self.skips -= 1;
             self.looked = Duration::ZERO;
@@ -53,7 +53,7 @@ impl Policy {
 
     /// A look for at most `limit` found something or not, and took so long. If that is far more, then the thread was not
     /// let run: other programs want the processor, and whom we wait for may need just this one.
-    pub(super) fn looked(&mut self, found: bool, took: Duration, limit: Duration) {
+    pub(crate) fn looked(&mut self, found: bool, took: Duration, limit: Duration) {
         let crowded = took > limit * 2;
         if found && !crowded {
             self.looked += took;
