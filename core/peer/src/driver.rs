@@ -28,6 +28,7 @@ use crate::close::CloseReason;
 use crate::connection::{Connection, Wish};
 use crate::give_way::GiveWay;
 use crate::handshake::LINGER;
+use crate::last_look::LastLook;
 use crate::parts::PartSender;
 use crate::peer::Peer;
 use crate::service::Service;
@@ -64,6 +65,7 @@ pub(crate) struct Driver<T> {
     /// Whether several messages came at once since the last rest.
     is_crowded: bool,
     busy_poll: BusyPoll,
+    last_look: LastLook,
 }
 
 /// Why nothing is read for now.
@@ -119,6 +121,7 @@ impl<T: Transport> Driver<T> {
             rest: GiveWay::default(),
             is_crowded: false,
             busy_poll: BusyPoll::default(),
+            last_look: LastLook::new(connection.options.busy_poll),
             connection,
         }
     }

@@ -49,6 +49,7 @@ mod handshake;
 mod in_flight;
 mod in_service;
 mod keep_alive;
+mod last_look;
 mod look_policy;
 mod options;
 mod outbox;
@@ -85,6 +86,7 @@ pub use keep_alive::{
     BackOff, Declared, Ended, GiveUp, KeepAlive, KeepAliveOptions, KeptCall, Presence, Setback, State,
     Subscription,
 };
+pub use last_look::LastLook;
 pub use options::{Limits, Options};
 pub use parts::{PartReceiver, PartSender, Unread, parts};
 pub use peer::{Peer, Side};

@@ -78,8 +78,9 @@ pub struct Options {
     /// Senders that can wait do so while so many bytes or more wait to be written. Default 1 MiB.
     pub send_buffer_bytes: usize,
     /// How long the connection, with one call under way and an answer or the next call expected, looks for it before
-    /// its thread sleeps; that other tasks of that thread wait as well. It does so only for as long as that has paid,
-    /// on a plain TCP or Unix socket. Zero: never. Default 50 µs, which is about what waking a sleeping processor takes
+    /// its thread sleeps. It does so only for as long as that has paid: on a plain TCP or Unix socket whose thread has
+    /// nothing else to do, which other tasks of that thread wait for; and on any transport where the runtime has one
+    /// thread only, which nobody waits for. Zero: never. Default 50 µs, which is about what waking a sleeping processor takes
     /// there and back.
     pub busy_poll: Duration,
 }

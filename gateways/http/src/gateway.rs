@@ -11,9 +11,11 @@ use hyper_util::server::conn::auto;
 use switchboard_gateway_gotalk::{GatewayStats, GotalkGateway, check_guest};
 use switchboard_hub::Hub;
 use switchboard_net::{Accept, Connection, Shutdown, Stream};
+use switchboard_peer::LastLook;
 use tokio::time::timeout;
 
 use crate::assets::Assets;
+use crate::attentive::Attentive;
 use crate::exchange::RequestIds;
 use crate::guard::Guard;
 use crate::options::{AccessLog, HttpOptions};
@@ -159,14 +161,15 @@ async fn serve(visitor: &Arc<Visitor>, stream: Stream) {
         .server
         .serve_connection_with_upgrades(TokioIo::new(guard), service);
     let connection = pin!(connection);
-    let mut connection = Prompt::new(connection);
+    let looks = LastLook::new(shared.options.gotalk.peer.busy_poll);
+    let mut connection = Attentive::new(Prompt::new(connection), &visitor.activity, looks);
     let idle = tokio::select! {
         biased;
         ended = &mut connection => return log_end(visitor, ended),
         () = shared.shutdown.draining() => false,
         () = visitor.activity.quiet_for(limits.idle_timeout) => true,
     };
-    connection.get_mut().as_mut().graceful_shutdown();
+    connection.get_mut().get_mut().as_mut().graceful_shutdown();
     if idle {
         if let Ok(ended) = timeout(GOOD_BYE_TIMEOUT, connection).await {
             log_end(visitor, ended);

@@ -63,6 +63,7 @@
 mod access_log;
 mod answer;
 mod assets;
+mod attentive;
 mod call;
 mod console;
 mod events;

@@ -96,21 +96,34 @@ impl Visitor {
 pub(crate) struct Activity {
     since: Instant,
     under_way: AtomicUsize,
+    /// Requests that have begun so far.
+    begun: AtomicU64,
     /// When the last request ended, in milliseconds since `since`.
     quiet_ms: AtomicU64,
 }
 
 impl Activity {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             since: Instant::now(),
             under_way: AtomicUsize::new(0),
+            begun: AtomicU64::new(0),
             quiet_ms: AtomicU64::new(0),
         }
     }
 
     pub(crate) fn begin(&self) {
+        self.begun.fetch_add(1, Ordering::Relaxed);
         self.under_way.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// How many requests have begun so far.
+    pub(crate) fn begun(&self) -> u64 {
+        self.begun.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.under_way.load(Ordering::Acquire) == 0
     }
 
     pub(crate) fn end(&self) {

@@ -7,7 +7,9 @@
 //! [`look_policy`](crate::look_policy)).
 //!
 //! It looks past the runtime, which would ask for all sockets, and wake a second thread, at every look. What it reads
-//! the runtime never hears of; it finds the socket empty when it asks the next time, and that is all.
+//! the runtime never hears of; it finds the socket empty when it asks the next time, and that is all. Where that is not
+//! to be, since the transport is more than a socket or the thread has others to serve, and the runtime has one thread
+//! only, it looks through the runtime instead ([`LastLook`](crate::LastLook)).
 
 #[cfg(test)]
 mod tests;
@@ -38,8 +40,8 @@ const LOOK_BYTES: usize = 4096;
 /// a system call, and takes the socket's lock from whoever wants to write to it.
 const WAITS: u32 = 8;
 
-/// A connection must have had so many turns of its thread in a row. Where several have theirs, each look would keep
-/// the others waiting.
+/// A connection must have had so many turns of its thread in a row, to look past the runtime. Where several have theirs,
+/// each look would keep the others waiting.
 const TURNS_ALONE: u32 = 16;
 
 thread_local! {
@@ -81,10 +83,13 @@ impl<T: Transport> Driver<T> {
     /// There is nothing to do: looks for more, if that is likely to come soon.
     pub(super) fn poll_busy(&mut self, cx: &mut Context<'_>) -> Result<Looked, CloseReason> {
         let limit = self.connection.options.busy_poll;
-        if limit.is_zero() || !self.busy_poll.expecting || !self.is_undivided() {
+        if limit.is_zero() || !self.busy_poll.expecting || !self.waits_for_one() {
             return Ok(Looked::Nothing);
         }
-        let Some(socket) = plain_socket(&self.io) else {
+        let alone = self.busy_poll.turns >= TURNS_ALONE;
+        let socket = if alone { plain_socket(&self.io) } else { None };
+        let Some(socket) = socket else {
+            self.busy_poll.expecting = self.last_look.go_on(cx);
             return Ok(Looked::Nothing);
         };
         match self.busy_poll.policy.decide() {
@@ -113,11 +118,10 @@ impl<T: Transport> Driver<T> {
         }
     }
 
-    /// Whether this connection reads, is all that its thread works for, and has one call under way at most: where there
-    /// are several, more of them gather for one turn while it sleeps.
-    fn is_undivided(&self) -> bool {
-        self.busy_poll.turns >= TURNS_ALONE
-            && self.input.open
+    /// Whether this connection reads, and has one call under way at most: where there are several, more of them gather
+    /// for one turn while it sleeps.
+    fn waits_for_one(&self) -> bool {
+        self.input.open
             && self.pause.is_none()
             && matches!(self.phase, Phase::Running)
             && self.connection.in_service.lock().len() == 0

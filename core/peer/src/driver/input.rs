@@ -142,6 +142,7 @@ impl<T: Transport> Driver<T> {
             self.on_end();
             return Ok(true);
         }
+        self.last_look.found();
         let handled = self.work_through(cx)?;
         self.timing.read(read, handled, Instant::now());
         Ok(true)
