@@ -1,13 +1,15 @@
 //! Who is connected: what `CLIENT LIST` shows, and how one client ends another.
 
 use std::collections::BTreeMap;
+use std::future::poll_fn;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use futures_util::task::AtomicWaker;
 use parking_lot::Mutex;
 use switchboard_net::ConnectionInfo;
-use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::reply::Protocol;
@@ -26,7 +28,8 @@ pub(crate) struct Client {
     /// What changes.
     pub(crate) state: Mutex<ClientState>,
     order: AtomicU8,
-    ordered: Notify,
+    /// Its own task, which alone waits for orders. Between two commands that costs less than a `Notify`.
+    task: AtomicWaker,
 }
 
 /// What changes about a client.
@@ -88,14 +91,14 @@ impl Client {
                 is_blocked: false,
             }),
             order: AtomicU8::new(0),
-            ordered: Notify::new(),
+            task: AtomicWaker::new(),
         })
     }
 
     /// Tells it to do something. A weaker order does not take the place of a stronger one.
     pub(crate) fn order(&self, order: Order) {
         self.order.fetch_max(order as u8, Ordering::AcqRel);
-        self.ordered.notify_one();
+        self.task.wake();
     }
 
     /// What it was told to do; to stop waiting only once.
@@ -117,21 +120,24 @@ impl Client {
         }
     }
 
-    /// Waits until it is to close at once. Cancel safe.
+    /// Waits until it is to close at once. Cancel safe; for its own task only.
     pub(crate) async fn killed(&self) {
-        while self.order.load(Ordering::Acquire) != Order::Kill as u8 {
-            self.ordered.notified().await;
-        }
+        let is_killed = || self.order.load(Ordering::Acquire) == Order::Kill as u8;
+        poll_fn(|context| self.poll_order(context, || is_killed().then_some(()))).await;
     }
 
-    /// Waits until it is told to do something. Cancel safe.
+    /// Waits until it is told to do something. Cancel safe; for its own task only.
     pub(crate) async fn ordered(&self) -> Order {
-        loop {
-            if let Some(order) = self.take_order() {
-                return order;
-            }
-            self.ordered.notified().await;
-        }
+        poll_fn(|context| self.poll_order(context, || self.take_order())).await
+    }
+
+    fn poll_order<T>(&self, context: &Context<'_>, look: impl Fn() -> Option<T>) -> Poll<T> {
+        let found = look().or_else(|| {
+            self.task.register(context.waker());
+            // It may have come just before that.
+            look()
+        });
+        found.map_or(Poll::Pending, Poll::Ready)
     }
 }
 

@@ -1,13 +1,14 @@
 //! One connection: reads what has come, does all of it in order, and writes the answers together.
 
 use std::io;
+use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
 use futures_util::FutureExt;
 use switchboard_hub::Closed;
 use switchboard_net::{ReadHalf, Stream, WriteHalf};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use crate::args::Args;
 use crate::clients::{Client, Order};
@@ -344,23 +345,24 @@ impl Talk {
             Some(Order::Timeout | Order::Unblock) | None => {}
         }
         self.buffer.reserve(self.read_bytes);
-        // Under load there is more already, and nothing else needs to be looked at.
-        if let Some(read) = self.read.read_buf(&mut self.buffer).now_or_never() {
-            return self.took(read);
-        }
         let idle_timeout = self.conversation.idle_timeout();
-        let deadline = idle_timeout.map(|timeout| Instant::now() + timeout);
-        let client = self.conversation.client.clone();
+        let Conversation {
+            client,
+            subscriptions,
+            reply,
+            ..
+        } = &mut self.conversation;
         tokio::select! {
+            // Under load there is more already, and nothing else is looked at.
             biased;
             read = self.read.read_buf(&mut self.buffer) => self.took(read),
-            heard = self.conversation.listen() => heard.map_err(End::from),
+            heard = Subscriptions::listen(subscriptions, reply) => heard.map_err(End::from),
             order = client.ordered() => match order {
                 Order::Kill => Err(End::Killed),
                 Order::Drain => Err(End::Drained),
                 Order::Timeout | Order::Unblock => Ok(()),
             },
-            () = until(deadline) => Err(End::Idle),
+            () = passed(idle_timeout) => Err(End::Idle),
         }
     }
 
@@ -378,6 +380,14 @@ impl Talk {
             }
             Err(error) => Err(End::Broken(error)),
         }
+    }
+}
+
+/// Waits for so long; for ever, if nothing is said.
+async fn passed(time: Option<Duration>) {
+    match time {
+        Some(time) => sleep(time).await,
+        None => std::future::pending().await,
     }
 }
 

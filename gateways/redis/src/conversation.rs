@@ -410,14 +410,6 @@ impl Conversation {
         keys.watch(self.bucket(), prefix, WatchFrom::Now).ok()?.await.ok()
     }
 
-    /// Says what comes of subscriptions, waiting for it; for ever, if there are none. Cancel safe.
-    pub(crate) async fn listen(&mut self) -> Result<(), Closed> {
-        match &mut self.subscriptions {
-            Some(subscriptions) => subscriptions.listen(&mut self.reply).await,
-            None => std::future::pending().await,
-        }
-    }
-
     /// Says what has come of subscriptions by now.
     pub(crate) fn hear_now(&mut self) -> Result<(), Closed> {
         match &mut self.subscriptions {

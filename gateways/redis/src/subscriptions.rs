@@ -161,16 +161,25 @@ impl Subscriptions {
         }
     }
 
-    /// Says what has come, waiting for the first.
+    /// Says what has come, waiting for the first; for ever, if there are no subscriptions.
     ///
     /// # Errors
     /// When nothing more comes.
     ///
     /// # Cancel safety
     /// Nothing is lost.
-    pub(crate) async fn listen(&mut self, reply: &mut Reply) -> Result<(), Closed> {
-        self.deliveries.recv_many(&mut self.batch, BATCH_MAX).await?;
-        self.say(reply);
+    pub(crate) async fn listen(
+        subscriptions: &mut Option<Box<Self>>,
+        reply: &mut Reply,
+    ) -> Result<(), Closed> {
+        let Some(subscriptions) = subscriptions else {
+            return std::future::pending().await;
+        };
+        let Self {
+            deliveries, batch, ..
+        } = &mut **subscriptions;
+        deliveries.recv_many(batch, BATCH_MAX).await?;
+        subscriptions.say(reply);
         Ok(())
     }
 
