@@ -148,7 +148,9 @@ impl<T: Transport> Driver<T> {
             return Ok(handled);
         }
         let written = self.poll_output(cx)?;
-        self.busy_poll.expecting |= written;
+        if written {
+            self.expect();
+        }
         self.check_finished();
         Ok(handled || read || written || matches!(self.phase, Phase::Closing { .. }))
     }

@@ -54,6 +54,8 @@ pub(super) struct BusyPoll {
     policy: Policy,
     /// Something was written, and nothing that came since was left to another task: what comes next is for the driver.
     pub(super) expecting: bool,
+    /// A request has come since the last look: its answer may bring the next.
+    pub(super) asked: bool,
     /// Turns in a row that the thread had for this connection.
     turns: u32,
 }
@@ -80,12 +82,18 @@ impl<T: Transport> Driver<T> {
         });
     }
 
+    /// Something was written. What is only told, such as a message to a subscriber, brings nothing back.
+    pub(super) fn expect(&mut self) {
+        self.busy_poll.expecting |= self.busy_poll.asked || self.connection.in_flight.lock().len() > 0;
+    }
+
     /// There is nothing to do: looks for more, if that is likely to come soon.
     pub(super) fn poll_busy(&mut self, cx: &mut Context<'_>) -> Result<Looked, CloseReason> {
         let limit = self.connection.options.busy_poll;
         if limit.is_zero() || !self.busy_poll.expecting || !self.waits_for_one() {
             return Ok(Looked::Nothing);
         }
+        self.busy_poll.asked = false;
         let alone = self.busy_poll.turns >= TURNS_ALONE;
         let socket = if alone { plain_socket(&self.io) } else { None };
         let Some(socket) = socket else {

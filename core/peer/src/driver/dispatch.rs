@@ -25,8 +25,9 @@ const BUSY: &str = "request rate limit";
 impl<T: Transport> Driver<T> {
     pub(super) fn dispatch(&mut self, message: Message, cx: &Context<'_>) -> Result<(), CloseReason> {
         // What a request makes to be done shows in the table of calls; everything else goes to another task.
-        self.busy_poll.expecting &=
-            matches!(message, Message::SingleRequest { .. } | Message::Heartbeat { .. });
+        let asks = matches!(message, Message::SingleRequest { .. });
+        self.busy_poll.asked |= asks;
+        self.busy_poll.expecting &= asks || matches!(message, Message::Heartbeat { .. });
         match message {
             Message::SingleRequest {
                 id,

@@ -122,6 +122,22 @@ async fn a_turn_for_another_connection_ends_the_count() {
 }
 
 #[tokio::test]
+async fn what_is_only_told_brings_nothing_back() {
+    let (mut driver, other) = driver(Handlers::new(), LIMIT);
+    let peer = Peer::from(Arc::clone(&driver.connection));
+    peer.notify_now("name", &Bytes::new()).unwrap();
+    assert!(turn(&mut driver).is_pending());
+    assert!(!driver.busy_poll.expecting);
+    let call = peer.request_raw("name", "");
+    let mut call = std::pin::pin!(call);
+    let mut cx = Context::from_waker(Waker::noop());
+    assert!(call.as_mut().poll(&mut cx).is_pending());
+    assert!(turn(&mut driver).is_pending());
+    assert!(driver.busy_poll.expecting);
+    drop(other);
+}
+
+#[tokio::test]
 async fn the_rest_of_a_large_message_is_left_to_the_runtime() {
     let (mut driver, other) = expectant();
     (&other).write_all(&[b'x'; 2 * LOOK_BYTES]).unwrap();
