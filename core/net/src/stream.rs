@@ -5,6 +5,7 @@
 mod halves;
 
 use std::io::{self, IoSlice};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -92,6 +93,18 @@ impl From<UnixStream> for Stream {
             read_pace: None,
             write_pace: None,
             slot: None,
+        }
+    }
+}
+
+/// The socket below, for its options: what is read from it or written to it past the stream breaks TLS and the pace.
+impl AsFd for Stream {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match &self.carrier {
+            Carrier::Tcp(stream) => stream.as_fd(),
+            Carrier::Unix(stream) => stream.as_fd(),
+            Carrier::TlsTcp(stream) => stream.get_ref().0.as_fd(),
+            Carrier::TlsUnix(stream) => stream.get_ref().0.as_fd(),
         }
     }
 }

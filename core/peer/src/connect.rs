@@ -273,9 +273,7 @@ impl Connector {
                 port,
                 path,
             } => {
-                let stream = tcp(host, *port).await.map_err(unreachable)?;
-                let target = Target::new(false, host, *port, path);
-                let stream = self.upgrade(stream, target).await.map_err(unreachable)?;
+                let stream = self.web_socket(host, *port, path).await.map_err(unreachable)?;
                 Peer::start(stream, Side::Connecting, service, options, caller).await
             }
             Url::WebSocket {
@@ -298,6 +296,11 @@ impl Connector {
             url: url.clone(),
             source,
         })
+    }
+
+    async fn web_socket(&self, host: &str, port: u16, path: &str) -> std::io::Result<WebSocket<TcpStream>> {
+        let stream = tcp(host, port).await?;
+        self.upgrade(stream, Target::new(false, host, port, path)).await
     }
 
     async fn upgrade<S: Transport>(&self, stream: S, target: Target<'_>) -> std::io::Result<WebSocket<S>> {
@@ -407,5 +410,18 @@ mod tests {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         assert!(tcp("127.0.0.1", port).await.unwrap().nodelay().unwrap());
+    }
+
+    #[tokio::test]
+    async fn a_web_socket_holds_no_small_write_back() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let connector = Connector::default();
+        let accept = async {
+            let (stream, _) = listener.accept().await.unwrap();
+            tokio_tungstenite::accept_async(stream).await.unwrap()
+        };
+        let (socket, _server) = tokio::join!(connector.web_socket("127.0.0.1", port, "/"), accept);
+        assert!(socket.unwrap().below().nodelay().unwrap());
     }
 }

@@ -100,6 +100,12 @@ impl<S> WebSocket<S> {
         }
     }
 
+    /// What it talks over.
+    #[cfg(test)]
+    pub(crate) fn below(&self) -> &S {
+        &self.io
+    }
+
     /// The same, of which some bytes were read already.
     pub(super) fn with_leftover(mut self, leftover: BytesMut) -> Self {
         self.leftover = leftover;

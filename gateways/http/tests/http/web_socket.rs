@@ -1,13 +1,16 @@
 //! gotalk over WebSocket.
 
+use std::net::TcpStream;
+use std::os::fd::AsFd;
 use std::time::Duration;
 
 use bytes::Bytes;
-use switchboard_gateway_http::HttpOptions;
-use switchboard_hub::Fault;
+use switchboard_gateway_http::{Assets, HttpGateway, HttpOptions};
+use switchboard_hub::{Fault, Hub, HubConfig};
+use switchboard_net::{Accept, Connection, Limits, Listener, Network, Shutdown};
 use switchboard_peer::{Handlers, Peer, ServeOptions, connect};
 
-use crate::support::{Door, Raw, patient};
+use crate::support::{Door, Raw, config, patient};
 
 /// As in RFC 6455, 1.3.
 const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
@@ -259,4 +262,31 @@ async fn a_thousand_half_open_upgrades_harm_nobody_and_end() {
         assert!(rest.starts_with(expected), "{rest}");
     }
     door.until(|stats| stats.sessions == 2).await;
+}
+
+#[tokio::test]
+async fn small_messages_are_not_held_back_once_it_is_upgraded() {
+    let shutdown = Shutdown::new();
+    let hub = Hub::new(HubConfig::default());
+    let gateway = HttpGateway::new(hub, HttpOptions::default(), Assets::none(), shutdown.clone());
+    let (sockets, mut accepted) = tokio::sync::mpsc::unbounded_channel();
+    let door = move |connection: Connection| {
+        let socket = connection.stream.as_fd().try_clone_to_owned().unwrap();
+        sockets.send(TcpStream::from(socket)).unwrap();
+        let gateway = gateway.clone();
+        async move { gateway.accept(connection).await }
+    };
+    let network = Network::new(Limits::default());
+    let listener = Listener::bind(config("tcp://127.0.0.1:0"), &network)
+        .await
+        .unwrap();
+    let address = listener.local_address().ip().unwrap();
+    tokio::spawn(listener.run(door, shutdown.clone()));
+
+    let url = format!("ws://{address}/gotalk/");
+    let peer = patient(connect(&url, Handlers::new())).await.unwrap();
+    patient(peer.request_raw("hub.ops", "{}")).await.unwrap();
+    let socket = accepted.recv().await.unwrap();
+    assert!(socket.nodelay().unwrap());
+    shutdown.stop();
 }
