@@ -17,3 +17,5 @@ mod framing;
 mod liveness;
 #[path = "websocket/recordings.rs"]
 mod recordings;
+#[path = "../../wire/tests/support/vector_file.rs"]
+mod vector_file;

@@ -18,7 +18,7 @@ mod table;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use file::Recording;
+use file::{Recording, all};
 use table::{CLIENT_DIFFERS, REFUSED, SERVER_DIFFERS, UPGRADES_DIFFER};
 
 /// How the reference implementation is called in the recordings.
@@ -50,21 +50,21 @@ where
 
 #[tokio::test(start_paused = true)]
 async fn our_peer_serves_as_the_recorded_server_did() {
-    let mut recordings = Recording::all();
+    let mut recordings = all();
     recordings.retain(takes_server_part);
     play_all(recordings, async |recording| server_part::play(&recording).await).await;
 }
 
 #[tokio::test]
 async fn our_peer_calls_as_the_recorded_client_did() {
-    let mut recordings = Recording::all();
+    let mut recordings = all();
     recordings.retain(|recording| !takes_server_part(recording));
     play_all(recordings, async |recording| client_part::play(&recording).await).await;
 }
 
 #[test]
 fn no_exception_names_nothing() {
-    let recordings = Recording::all();
+    let recordings = all();
     assert_eq!(recordings.len(), 50, "all that were recorded over WebSocket");
     let names: BTreeSet<_> = recordings
         .iter()

@@ -29,7 +29,15 @@ pub struct Vector {
 pub struct Sent {
     pub from: Side,
     pub event: Option<String>,
-    opcode: Option<String>,
+    /// What an event tells.
+    #[serde(default)]
+    pub text: String,
+    /// Of a WebSocket frame, as are the next two.
+    pub opcode: Option<String>,
+    #[serde(default)]
+    pub fin: bool,
+    #[serde(default)]
+    pub masked: bool,
     bytes_hex: String,
     payload_repeat: Option<Repeat>,
     #[serde(default)]
@@ -69,21 +77,27 @@ impl Vector {
         vectors
     }
 
+    /// What happened on each connection, one after the other.
+    pub fn connections(&self) -> Vec<&[Sent]> {
+        let opens = |sent: &Sent| sent.from == Side::Client && sent.event.as_deref() == Some("http");
+        let mut starts: Vec<_> = (1..self.messages.len())
+            .filter(|at| opens(&self.messages[*at]))
+            .collect();
+        starts.insert(0, 0);
+        starts.push(self.messages.len());
+        starts
+            .windows(2)
+            .map(|ends| &self.messages[ends[0]..ends[1]])
+            .collect()
+    }
+
     /// The gotalk bytes which one end sent, a stream for each connection.
     pub fn streams(&self, side: Side) -> Vec<Vec<u8>> {
-        let mut streams = vec![];
-        for (index, sent) in self.messages.iter().enumerate() {
-            let opens = sent.from == Side::Client && sent.event.as_deref() == Some("http");
-            if index == 0 || opens {
-                streams.push(vec![]);
-            }
-            if let Some(stream) = streams.last_mut()
-                && sent.from == side
-            {
-                stream.extend(sent.bytes());
-            }
-        }
-        streams
+        let sent = |connection: &[Sent]| {
+            let of_side = connection.iter().filter(|sent| sent.from == side);
+            of_side.flat_map(Sent::bytes).collect()
+        };
+        self.connections().into_iter().map(sent).collect()
     }
 }
 
@@ -93,6 +107,11 @@ impl Sent {
         if self.event.is_some() || self.opcode.as_deref() == Some("close") {
             return vec![];
         }
+        self.payload()
+    }
+
+    /// All bytes that were recorded.
+    pub fn payload(&self) -> Vec<u8> {
         let mut bytes = const_hex::decode(&self.bytes_hex).expect("hex");
         if let Some(Repeat { unit_hex, count }) = &self.payload_repeat {
             bytes.extend(const_hex::decode(unit_hex).expect("hex").repeat(*count));

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 
-use super::file::{Sent, Side};
+use super::file::{Sent, Side, frame};
 use super::table::{Differs, Said};
 use crate::frames::{BINARY, CLOSE, End, Frame};
 
@@ -64,7 +64,7 @@ pub fn steps(
     for sent in sent {
         if sent.from != ours {
             in_run = false;
-            match (sent.frame(), sent.event.as_deref()) {
+            match (frame(sent), sent.event.as_deref()) {
                 (Some(frame), _) => steps.push(Step::Say(frame)),
                 (None, Some("eof")) => steps.push(Step::End),
                 _ => {}
@@ -75,7 +75,7 @@ pub fn steps(
             steps.push(Step::HearEnd);
             continue;
         }
-        let Some(frame) = sent.frame() else { continue };
+        let Some(frame) = frame(sent) else { continue };
         if !in_run {
             in_run = true;
             let run = runs.next().flatten();
