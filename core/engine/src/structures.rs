@@ -186,6 +186,34 @@ impl Structure {
         }
     }
 
+    /// Whether it can be encoded piece by piece while it changes: lists can.
+    pub fn comes_in_pieces(&self) -> bool {
+        matches!(self, Self::List(_))
+    }
+
+    /// Begins to encode it piece by piece, as it is now, if it [can be](Self::comes_in_pieces).
+    pub fn begin_pieces(&mut self) {
+        if let Self::List(list) = self {
+            list.begin_pieces();
+        }
+    }
+
+    /// Whether there is a [next piece](Self::next_piece).
+    pub fn is_in_pieces(&self) -> bool {
+        matches!(self, Self::List(list) if list.is_in_pieces())
+    }
+
+    /// The next piece of what it was when that was [begun](Self::begin_pieces), of about so many bytes; an empty one
+    /// at the end. All of them in their order, and then what was logged since, make it out of nothing. It may be changed
+    /// between two pieces. `None` if nothing was begun, or it was changed in a way that makes the pieces useless: in
+    /// the midst of a list.
+    pub fn next_piece(&mut self, bytes_max: usize) -> Option<Vec<u8>> {
+        match self {
+            Self::List(list) => list.next_piece(bytes_max),
+            Self::Hash(_) | Self::Set(_) | Self::SortedSet(_) => None,
+        }
+    }
+
     /// Out of what [`Self::encode`] made, with an empty log.
     ///
     /// # Errors

@@ -16,9 +16,10 @@ use crate::OpenError;
 use crate::mark::{Mark, this_boot};
 
 /// The version that this program writes.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 
-/// The oldest version that it reads, and makes the newest of: before 2 no structure had parts.
+/// The oldest version that it reads, and makes the newest of: before 2 no structure had parts, before 3
+/// no snapshot stood apart from them.
 const VERSION_MIN: u32 = 1;
 
 /// The names of what is in it.

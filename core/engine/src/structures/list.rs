@@ -6,6 +6,10 @@ use super::less_room;
 use super::log::{LENGTH_BYTES, Log, LogReader, damaged};
 use crate::Result;
 
+mod pieces;
+
+use pieces::Pieces;
+
 const PUSH_FRONT: u8 = 1;
 const PUSH_BACK: u8 = 2;
 const DROP_FRONT: u8 = 3;
@@ -28,6 +32,8 @@ pub struct List {
     elements: VecDeque<Box<[u8]>>,
     bytes: usize,
     log: Log,
+    /// What is being encoded piece by piece.
+    pieces: Option<Pieces>,
 }
 
 impl List {
@@ -153,6 +159,7 @@ impl List {
 
     fn take_equal_first(&mut self, element: &[u8], count_max: usize) -> usize {
         let mut removed = 0;
+        self.pieces = None;
         self.elements.retain(|known| {
             let goes = removed < count_max && **known == *element;
             removed += usize::from(goes);
@@ -167,6 +174,7 @@ impl List {
         let equal = self.iter().filter(|known| *known == element).count();
         let removed = equal.min(count_max);
         let mut staying = equal - removed;
+        self.pieces = None;
         self.elements.retain(|known| {
             let is_equal = **known == *element;
             let stays = !is_equal || staying > 0;
@@ -180,12 +188,22 @@ impl List {
 
     /// The place is not beyond the end.
     fn put(&mut self, place: usize, element: &[u8]) {
+        match &mut self.pieces {
+            Some(pieces) if place == 0 => pieces.pushed_front(),
+            Some(pieces) if place == self.elements.len() => pieces.pushed_back(),
+            _ => self.pieces = None,
+        }
         self.bytes += cost(element);
         self.elements.insert(place, element.into());
     }
 
     fn take(&mut self, place: usize) -> Option<Box<[u8]>> {
         let element = self.elements.remove(place)?;
+        match &mut self.pieces {
+            Some(pieces) if place == 0 => pieces.dropped_front(1),
+            Some(pieces) if place == self.elements.len() => pieces.dropped_back(1),
+            _ => self.pieces = None,
+        }
         self.bytes -= cost(&element);
         self.give_room_back();
         Some(element)
@@ -202,6 +220,11 @@ impl List {
 
     /// There are so many.
     fn drop(&mut self, from: usize, count: usize) {
+        match &mut self.pieces {
+            Some(pieces) if from == 0 => pieces.dropped_front(count),
+            Some(pieces) if from + count == self.elements.len() => pieces.dropped_back(count),
+            _ => self.pieces = None,
+        }
         for element in self.elements.drain(from..from + count) {
             self.bytes -= cost(&element);
         }
@@ -232,6 +255,29 @@ impl List {
             log.change(PUSH_BACK).bytes(element);
         }
         log.take()
+    }
+
+    pub(super) fn begin_pieces(&mut self) {
+        self.pieces = Some(Pieces::new(self.len()));
+    }
+
+    pub(super) fn is_in_pieces(&self) -> bool {
+        self.pieces.is_some()
+    }
+
+    pub(super) fn next_piece(&mut self, bytes_max: usize) -> Option<Vec<u8>> {
+        let pieces = self.pieces.as_mut()?;
+        let mut piece = Log::default();
+        while !pieces.is_done() && piece.len() < bytes_max {
+            let element = pieces.advance().and_then(|place| self.elements.get(place));
+            piece
+                .change(PUSH_BACK)
+                .bytes(element.map_or(&[], |element| element));
+        }
+        if pieces.is_done() && piece.is_empty() {
+            self.pieces = None;
+        }
+        Some(piece.take())
     }
 
     pub(super) fn replay(&mut self, log: &[u8]) -> Result<()> {

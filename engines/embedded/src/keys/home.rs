@@ -5,13 +5,17 @@
 //!
 //! A small structure stands in the record of its key. A larger one has parts in a space of their own: under
 //! `generation:u64 sequence:u64` (big-endian) there is a piece of the log that makes it, first the snapshot, then what
-//! was changed since, round by round; the sequence runs from 0 without a gap. When there is more of the latter than of
-//! the former, and most of it is about what is no more, a new snapshot is written under a new generation and the old
-//! parts are taken away: so what a change costs to write does not grow with its structure, a structure that only grows
-//! is written once, and no more is read than a few times what there is or was.
+//! was changed since, round by round; the sequence runs without a gap. When there is more of the latter than of the
+//! former, and most of it is about what is no more, there is a new snapshot, and the parts before it are taken away: so
+//! what a change costs to write does not grow with its structure, a structure that only grows is written once, and no
+//! more is read than a few times what there is or was.
+//!
+//! A snapshot has a generation of its own. That of a long list is written over many rounds, each with some of it, while
+//! the list goes on changing and its changes are written as before; what the record names is whole all the time. When
+//! the snapshot is, the record names it, and those changes that came after its beginning.
 
 use std::fmt;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use parking_lot::{ArcMutexGuard, Mutex, RawMutex};
@@ -19,20 +23,19 @@ use switchboard_engine::Kind;
 use switchboard_engine::structures::Structure;
 use triomphe::Arc;
 
-use crate::store::{Batch, Space, StoreError, StoreResult, View, with_prefix};
+use crate::store::{Batch, StoreError, StoreResult};
+
+mod parts;
+
+pub(crate) use parts::{Generation, Parts, generation_of};
+use parts::{Next, Row};
 
 /// Structures that take at most so many bytes of memory stand in the records of their keys, written whole each time:
 /// a record more would cost as much.
-const WHOLE_BYTES_MAX: usize = 2 * 1024;
+const IN_RECORD_BYTES_MAX: usize = 2 * 1024;
 
 /// A structure goes back into its record when it takes at most so many bytes, so that none goes to and fro.
-const WHOLE_AGAIN_BYTES_MAX: usize = 1024;
-
-/// Most bytes in a part.
-const PART_BYTES_MAX: usize = 1024 * 1024;
-
-/// What a part costs beside its bytes, about.
-const PART_COST_BYTES: u64 = 64;
+const IN_RECORD_AGAIN_BYTES_MAX: usize = 1024;
 
 /// So many bytes of changes are kept before there is a new snapshot, however small the last one was.
 const CHANGES_BYTES_MIN: u64 = 16 * 1024;
@@ -41,11 +44,12 @@ const CHANGES_BYTES_MIN: u64 = 16 * 1024;
 /// written anew is at most two thirds of what was changed since.
 const PARTS_TO_WHOLE_MAX: u64 = 3;
 
-/// A snapshot of a structure of more bytes is not made while all lanes are locked.
+/// A snapshot of a structure of more bytes is not made while all lanes are locked; and comes in pieces, if it can.
 const QUICK_BYTES_MAX: usize = 64 * 1024;
 
-/// The number of a set of parts; never given twice.
-pub(crate) type Generation = u64;
+/// A round writes so many bytes of a snapshot in pieces, or twice as many as of changes: so that it comes to an end. It
+/// takes about a hundred microseconds.
+const PIECE_BYTES_MIN: usize = 256 * 1024;
 
 /// A guard of a structure, for a cell.
 pub(crate) type StructureGuard = ArcMutexGuard<RawMutex, Structure>;
@@ -55,33 +59,38 @@ pub(crate) struct Home {
     structure: std::sync::Arc<Mutex<Structure>>,
     /// How many bytes of memory it takes, as it was last counted.
     counted: AtomicUsize,
+    /// Whether a snapshot in pieces was begun since it is in memory.
+    has_begun: AtomicBool,
     /// Its parts in the store, once the last round that was begun is there; none, if it stands in the record.
     parts: Mutex<Option<Parts>>,
 }
 
-/// The parts of a structure in the store.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Parts {
-    pub(crate) generation: Generation,
-    /// How many there are.
-    pub(crate) count: u64,
-    /// How many bytes of them are the snapshot.
-    pub(crate) snapshot_bytes: u64,
-    /// How many bytes all of them have.
-    pub(crate) bytes: u64,
-}
-
 /// What a round writes of a structure.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Script {
     /// The parts that there will be; none, if `bytes` stand in the record.
     pub(crate) parts: Option<Parts>,
-    /// The sequence number of the first part that is written.
-    first: u64,
-    /// What is written, all of it together.
+    /// What stands in the record.
     pub(crate) bytes: Vec<u8>,
+    /// What is written behind a row.
+    more: Vec<(Row, Vec<u8>)>,
     /// The parts that are taken away.
-    outdated: Option<Parts>,
+    outdated: Vec<Row>,
+}
+
+/// How a round writes a structure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    /// In the record of its key.
+    InRecord,
+    /// As a snapshot.
+    Whole,
+    /// What was changed, after these.
+    Changes(Parts),
+    /// The same, and the first piece of a snapshot.
+    BeginSnapshot(Parts),
+    /// The same, and another piece of it.
+    GoOn(Parts, Next),
 }
 
 impl Home {
@@ -89,6 +98,7 @@ impl Home {
         Arc::new(Self {
             structure: std::sync::Arc::new(Mutex::new(structure)),
             counted: AtomicUsize::new(0),
+            has_begun: AtomicBool::new(false),
             parts: Mutex::new(parts),
         })
     }
@@ -121,62 +131,80 @@ impl Home {
     /// Whether to take its script takes long, so that other lanes should not be locked meanwhile.
     pub(crate) fn is_long(&self) -> bool {
         let structure = self.structure.lock();
-        structure.bytes() > QUICK_BYTES_MAX && self.needs_snapshot(&structure)
+        structure.bytes() > QUICK_BYTES_MAX && self.way(&structure) == Way::Whole
     }
 
-    fn needs_snapshot(&self, structure: &Structure) -> bool {
-        self.parts().is_none_or(|parts| {
-            let all = parts.bytes + parts.count * PART_COST_BYTES + structure.log().len() as u64;
-            let changes = all - parts.snapshot_bytes;
-            changes > parts.snapshot_bytes.max(CHANGES_BYTES_MIN)
-                && all > PARTS_TO_WHOLE_MAX * structure.encoded_bytes() as u64
-        })
+    fn way(&self, structure: &Structure) -> Way {
+        let before = self.parts();
+        let in_record_max = before.map_or(IN_RECORD_BYTES_MAX, |_| IN_RECORD_AGAIN_BYTES_MAX);
+        let has_begun = self.has_begun.load(Ordering::Relaxed);
+        match before {
+            _ if structure.bytes() <= in_record_max => Way::InRecord,
+            None => Way::Whole,
+            Some(parts) => match parts.next {
+                Some(next) if structure.is_in_pieces() => Way::GoOn(parts, next),
+                // It was changed in the midst, and may be again.
+                Some(_) if has_begun => Way::Whole,
+                // It came from the store amid a snapshot.
+                Some(_) => Way::BeginSnapshot(parts),
+                None if !needs_snapshot(structure, parts) => Way::Changes(parts),
+                None if structure.bytes() > QUICK_BYTES_MAX && structure.comes_in_pieces() => {
+                    Way::BeginSnapshot(parts)
+                }
+                None => Way::Whole,
+            },
+        }
     }
 
     /// Takes what is to be written, under the lock of the lane.
-    pub(crate) fn take_script(&self, next_generation: impl FnOnce() -> Generation) -> Script {
+    pub(crate) fn take_script(&self, mut next_generation: impl FnMut() -> Generation) -> Script {
         let mut structure = self.structure.lock();
+        let way = self.way(&structure);
+        let log = structure.take_log();
         let before = self.parts();
-        let whole_max = before.map_or(WHOLE_BYTES_MAX, |_| WHOLE_AGAIN_BYTES_MAX);
-        let script = if structure.bytes() <= whole_max {
-            structure.take_log();
-            Script {
-                parts: None,
-                first: 0,
+        let outdated = || before.into_iter().flat_map(Parts::rows).collect();
+        let script = match way {
+            Way::InRecord => Script {
                 bytes: structure.encode(),
-                outdated: before,
+                outdated: outdated(),
+                ..Script::default()
+            },
+            Way::Whole => {
+                let (row, bytes) = (Row::new(next_generation()), structure.encode());
+                Script {
+                    parts: Some(Parts::new(row.and(&bytes))),
+                    more: vec![(row, bytes)],
+                    outdated: outdated(),
+                    ..Script::default()
+                }
             }
-        } else if self.needs_snapshot(&structure) {
-            structure.take_log();
-            let bytes = structure.encode();
-            let parts = Parts {
-                generation: next_generation(),
-                count: count_of(&bytes),
-                snapshot_bytes: bytes.len() as u64,
-                bytes: bytes.len() as u64,
-            };
-            Script {
-                parts: Some(parts),
-                first: 0,
-                bytes,
-                outdated: before,
+            Way::Changes(parts) => Script::of_changes(parts, log),
+            Way::BeginSnapshot(parts) => {
+                structure.begin_pieces();
+                self.has_begun.store(true, Ordering::Relaxed);
+                let piece = structure.next_piece(piece_bytes(&log)).unwrap_or_default();
+                Script::of_changes(parts, log).beginning(Row::new(next_generation()), piece)
             }
-        } else {
-            let bytes = structure.take_log();
-            Script {
-                parts: before.map(|before| Parts {
-                    count: before.count + count_of(&bytes),
-                    bytes: before.bytes + bytes.len() as u64,
-                    ..before
-                }),
-                first: before.map_or(0, |before| before.count),
-                bytes,
-                outdated: None,
+            Way::GoOn(parts, next) => {
+                let piece = structure.next_piece(piece_bytes(&log)).unwrap_or_default();
+                Script::of_changes(parts, log).going_on(next, piece)
             }
         };
         *self.parts.lock() = script.parts;
         script
     }
+}
+
+/// Whether there should be a new snapshot.
+fn needs_snapshot(structure: &Structure, parts: Parts) -> bool {
+    let (all, changes) = parts.costs();
+    let more = structure.log().len() as u64;
+    changes + more > parts.snapshot_bytes.max(CHANGES_BYTES_MIN)
+        && all + more > PARTS_TO_WHOLE_MAX * structure.encoded_bytes() as u64
+}
+
+fn piece_bytes(log: &[u8]) -> usize {
+    PIECE_BYTES_MIN.max(2 * log.len())
 }
 
 impl fmt::Debug for Home {
@@ -188,87 +216,53 @@ impl fmt::Debug for Home {
 }
 
 impl Script {
+    fn of_changes(parts: Parts, log: Vec<u8>) -> Self {
+        Self {
+            parts: Some(Parts {
+                log: parts.log.and(&log),
+                ..parts
+            }),
+            more: vec![(parts.log, log)],
+            ..Self::default()
+        }
+    }
+
+    /// With the first piece of a snapshot. That of another one which was not finished is given up.
+    fn beginning(mut self, row: Row, piece: Vec<u8>) -> Self {
+        if let Some(parts) = &mut self.parts {
+            self.outdated.extend(parts.next.map(|given_up| given_up.row));
+            parts.next = Some(Next {
+                row: row.and(&piece),
+                log_first: parts.log.end,
+                log_bytes: parts.log.bytes,
+            });
+            self.more.push((row, piece));
+        }
+        self
+    }
+
+    /// With another piece of a snapshot; an empty one ends it.
+    fn going_on(mut self, next: Next, piece: Vec<u8>) -> Self {
+        if let Some(parts) = &mut self.parts {
+            if piece.is_empty() {
+                self.outdated.extend(parts.snapshot);
+                self.outdated.push(parts.replace_snapshot(next));
+            } else {
+                parts.next = Some(Next {
+                    row: next.row.and(&piece),
+                    ..next
+                });
+                self.more.push((next.row, piece));
+            }
+        }
+        self
+    }
+
     /// Writes the parts, and takes away those that there were.
     pub(crate) fn put_parts(&self, batch: &mut Batch) {
-        if let Some(outdated) = self.outdated {
-            outdated.delete(batch);
-        }
-        if let Some(parts) = self.parts {
-            let pieces = self.bytes.chunks(PART_BYTES_MAX);
-            for (sequence, piece) in (self.first..).zip(pieces) {
-                batch.put(Space::Structures, &part_key(parts.generation, sequence), piece);
-            }
-        }
-    }
-}
-
-impl Parts {
-    /// Takes them away.
-    pub(crate) fn delete(self, batch: &mut Batch) {
-        for sequence in 0..self.count {
-            batch.delete(Space::Structures, &part_key(self.generation, sequence));
-        }
-    }
-
-    /// Reads them: the structure.
-    ///
-    /// # Errors
-    /// Damaged, if one is, or is missing, or is too many.
-    pub(crate) fn read(self, view: &dyn View, kind: Kind) -> StoreResult<Structure> {
-        let mut log = Vec::with_capacity(
-            usize::try_from(self.bytes)
-                .unwrap_or_default()
-                .min(PART_BYTES_MAX),
-        );
-        let mut count = 0;
-        for record in with_prefix(view, Space::Structures, &self.generation.to_be_bytes()) {
-            let (key, piece) = record?;
-            if *key != part_key(self.generation, count) {
-                return Err(StoreError::Damaged(format!(
-                    "part {count} of a {kind} is missing"
-                )));
-            }
-            log.extend_from_slice(&piece);
-            count += 1;
-        }
-        if (count, log.len() as u64) != (self.count, self.bytes) {
-            return Err(StoreError::Damaged(format!(
-                "a {kind} has {count} parts of {} bytes where {} of {} were written",
-                log.len(),
-                self.count,
-                self.bytes
-            )));
-        }
-        decode(kind, &log)
-    }
-
-    /// How it stands in the record of its key.
-    pub(crate) fn encode(self) -> [u8; 32] {
-        let numbers = [self.generation, self.count, self.snapshot_bytes, self.bytes];
-        let mut encoded = [0; 32];
-        for (place, number) in encoded.chunks_exact_mut(8).zip(numbers) {
-            place.copy_from_slice(&number.to_le_bytes());
-        }
-        encoded
-    }
-
-    /// Out of what [`Self::encode`] made.
-    pub(crate) fn decode(encoded: &[u8]) -> StoreResult<Self> {
-        let (numbers, rest) = encoded.as_chunks::<8>();
-        match (numbers, rest) {
-            ([generation, count, snapshot_bytes, bytes], [])
-                if u64::from_le_bytes(*snapshot_bytes) <= u64::from_le_bytes(*bytes) =>
-            {
-                Ok(Self {
-                    generation: u64::from_le_bytes(*generation),
-                    count: u64::from_le_bytes(*count),
-                    snapshot_bytes: u64::from_le_bytes(*snapshot_bytes),
-                    bytes: u64::from_le_bytes(*bytes),
-                })
-            }
-            _ => Err(StoreError::Damaged(
-                "the record of a key names no parts".to_owned(),
-            )),
+        self.outdated.iter().for_each(|row| row.delete(batch));
+        for (row, more) in &self.more {
+            row.put(more, batch);
         }
     }
 }
@@ -280,19 +274,4 @@ pub(crate) fn decode(kind: Kind, log: &[u8]) -> StoreResult<Structure> {
         Ok(_) => Err(StoreError::Damaged(format!("a {kind} has nothing"))),
         Err(error) => Err(StoreError::Damaged(error.to_string())),
     }
-}
-
-/// The generation of a key in the space of structures.
-pub(crate) fn generation_of(part_key: &[u8]) -> Option<Generation> {
-    part_key
-        .first_chunk::<8>()
-        .map(|generation| u64::from_be_bytes(*generation))
-}
-
-fn part_key(generation: Generation, sequence: u64) -> [u8; 16] {
-    (u128::from(generation) << 64 | u128::from(sequence)).to_be_bytes()
-}
-
-fn count_of(bytes: &[u8]) -> u64 {
-    bytes.len().div_ceil(PART_BYTES_MAX) as u64
 }

@@ -10,7 +10,8 @@
 //!
 //! Integers are little-endian but for those whose order counts. Names of buckets have no byte 0. The value of a
 //! structure is its encoding; if the highest bit of its kind is set, it has parts in the space of structures, and the
-//! value tells which: generation:u64 count:u64 snapshot bytes:u64 all bytes:u64 (see [`home`](super::home)).
+//! value tells which: generation:u64 end:u64 snapshot bytes:u64 all bytes:u64, and where the snapshot stands apart nine
+//! numbers more (see [`home`](super::home)).
 
 use bytes::Bytes;
 use switchboard_engine::keys::{Entry, Revision};

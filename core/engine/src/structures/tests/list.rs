@@ -127,6 +127,74 @@ proptest! {
     }
 }
 
+/// A step at an end, or one that replaces an element.
+fn gentle_step() -> impl Strategy<Value = Step> {
+    let is_gentle = |step: &Step| {
+        let is_amid = matches!(step, Step::Insert(..) | Step::Remove(_));
+        !is_amid && !matches!(step, Step::RemoveEqualFirst(..) | Step::RemoveEqualLast(..))
+    };
+    step().prop_filter("in the midst", is_gentle)
+}
+
+proptest! {
+    /// Whatever is done meanwhile at the ends: the pieces and then the log make what there is.
+    #[test]
+    fn a_list_that_changes_is_encoded_in_pieces(
+        before in prop::collection::vec(step(), 0..60),
+        after in prop::collection::vec((gentle_step(), 0..20_usize), 0..40),
+    ) {
+        let mut structure = Structure::new(Kind::List).expect("a structure");
+        let mut model = Vec::new();
+        before.iter().for_each(|step| step.act(&mut structure, &mut model));
+        structure.take_log();
+        structure.begin_pieces();
+        let mut pieces = Vec::new();
+        let mut is_done = false;
+        let mut take = |structure: &mut Structure, bytes_max| {
+            if !is_done && bytes_max > 0 {
+                let piece = structure.next_piece(bytes_max).expect("it goes on");
+                is_done = piece.is_empty();
+                pieces.extend_from_slice(&piece);
+            }
+            is_done
+        };
+        for (step, bytes_max) in &after {
+            step.act(&mut structure, &mut model);
+            take(&mut structure, *bytes_max);
+        }
+        let log = structure.take_log();
+        while !take(&mut structure, 10) {}
+        let mut made = Structure::new(Kind::List).expect("a structure");
+        made.replay(&pieces).expect("as long as it was");
+        made.replay(&log).expect("it is its log");
+        is_the_same(&made, &structure);
+        Step::compare(&made, &model);
+    }
+}
+
+#[test]
+fn pieces_end_when_the_midst_of_a_list_is_changed() {
+    type Change = fn(&mut List);
+    let changes: [Change; 4] = [
+        |list| list.insert(1, b"x"),
+        |list| drop(list.remove(1)),
+        |list| assert_eq!(list.remove_equal_first(b"a", 1), 1),
+        |list| assert_eq!(list.remove_equal_last(b"a", 1), 1),
+    ];
+    for change in changes {
+        let mut list = List::default();
+        (0..5).for_each(|_| list.push_back(b"a"));
+        let mut structure = Structure::List(list);
+        structure.begin_pieces();
+        assert!(structure.next_piece(4).is_some());
+        let Structure::List(list) = &mut structure else {
+            panic!("it is a list");
+        };
+        change(list);
+        assert_eq!((structure.is_in_pieces(), structure.next_piece(4)), (false, None));
+    }
+}
+
 #[test]
 fn room_is_given_back() {
     let mut list = List::default();

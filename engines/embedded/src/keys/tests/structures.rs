@@ -6,6 +6,7 @@ use switchboard_engine::structures::{Hash, List, Structure};
 use switchboard_engine::{Answer, EngineError, Kind, Result};
 
 use super::*;
+use crate::keys::record;
 
 /// An edit out of a function.
 struct Run<F> {
@@ -139,37 +140,92 @@ async fn a_large_structure_is_written_as_it_changes_and_now_and_then_whole() {
     assert_eq!(bed.again(0).hash("large").await.unwrap().unwrap(), expected);
 }
 
+/// Adds to a list at its front, and drops from its back.
+fn move_list(bed: &Bed, add: usize, drop: usize) {
+    bed.edit_now(&["list"], move |cells| {
+        let list = cells.cell(&key("list")).unwrap().list_mut().unwrap();
+        (0..add).for_each(|_| list.push_front(format!("{:0100}", list.len()).as_bytes()));
+        list.drop_back(drop);
+    });
+}
+
+async fn list_of(bed: &Bed) -> List {
+    let entry = bed.keys.get(&Bucket::default(), b"list").await;
+    let entry = entry.unwrap().unwrap();
+    match Structure::decode(entry.kind, &entry.value) {
+        Ok(Structure::List(list)) => list,
+        other => panic!("{other:?}"),
+    }
+}
+
 #[tokio::test]
 async fn a_list_that_grows_is_written_once_and_anew_when_most_of_it_is_gone() {
     const ROUNDS: usize = 100;
     let mut bed = Bed::new();
-    let list = |bed: &Bed, change: fn(&mut List)| {
-        bed.edit_now(&["list"], move |cells| {
-            change(cells.cell(&key("list")).unwrap().list_mut().unwrap());
-        });
-    };
     for round in 1..=ROUNDS {
-        list(&bed, |list| (0..100).for_each(|_| list.push_front(&[7; 1_000])));
+        move_list(&bed, 100, 0);
         bed.round();
         assert_eq!(bed.parts(), round, "each round writes what came with it");
     }
     // A little more than a third of it stays.
-    for round in 1..=62 {
-        list(&bed, |list| list.drop_back(100));
+    for round in 1..=64 {
+        move_list(&bed, 0, 100);
         bed.round();
         assert_eq!(bed.parts(), ROUNDS + round);
     }
-    for _ in 63..=70 {
-        list(&bed, |list| list.drop_back(100));
+    // It is about 300 kB, which are written in two rounds, and a third sees that this is all.
+    for _ in 65..=70 {
+        move_list(&bed, 0, 100);
         bed.round();
     }
-    assert!(bed.parts() < 15, "{} parts", bed.parts());
+    assert!(bed.parts() < 10, "{} parts", bed.parts());
+    assert_eq!(list_of(&bed).await.len(), 3_000);
     for memory in [0, usize::MAX] {
-        let entry = bed.again(memory).keys.get(&Bucket::default(), b"list").await;
-        let entry = entry.unwrap().unwrap();
-        let list = Structure::decode(entry.kind, &entry.value).unwrap();
-        assert_eq!(list.len(), 3_000);
+        assert_eq!(list_of(&bed.again(memory)).await, list_of(&bed).await);
     }
+}
+
+#[tokio::test]
+async fn a_long_list_is_whole_at_every_moment_while_it_is_written_anew() {
+    let mut bed = Bed::new();
+    move_list(&bed, 5_000, 0);
+    bed.round();
+    let (mut begun, mut was_unfinished, mut was_reopened) = (0, false, false);
+    // As much is pushed as goes, until all of it was replaced several times.
+    for step in 0..150 {
+        move_list(&bed, 400, 400);
+        bed.round();
+        assert!(bed.parts() < 60, "{} parts", bed.parts());
+        let record = bed.store.get(Space::Keys, &record::key_of("default", b"list"));
+        let (_, parts) = record::entry_of(&record.unwrap().unwrap()).unwrap();
+        let is_unfinished = parts.unwrap().is_unfinished();
+        if is_unfinished || was_unfinished {
+            let expected = list_of(&bed).await;
+            for memory in [0, usize::MAX] {
+                assert_eq!(list_of(&bed.again(memory)).await, expected, "step {step}");
+            }
+        }
+        begun += usize::from(is_unfinished && !was_unfinished);
+        was_unfinished = is_unfinished;
+        match begun {
+            2 if is_unfinished => bed.edit_now(&["list"], |cells| {
+                let list = cells.cell(&key("list")).unwrap().list_mut().unwrap();
+                list.insert(1_000, b"amid");
+                list.remove(1_001);
+            }),
+            3 if is_unfinished && !was_reopened => {
+                was_reopened = true;
+                let number = bed.number;
+                bed = bed.again(usize::MAX);
+                bed.number = number;
+            }
+            _ => {}
+        }
+    }
+    assert!(begun > 3, "{begun} snapshots");
+    bed.delete("default", "list");
+    bed.round();
+    assert_eq!(bed.parts(), 0);
 }
 
 #[tokio::test]
