@@ -36,6 +36,12 @@ const VERSION_FILE: &str = "version";
 /// What was written last stays in memory up to so many bytes, then becomes a table.
 const MEMTABLE_BYTES: u64 = 8 * 1024 * 1024;
 
+/// So many of those wait at most to become tables; then a batch waits. From four on fjall waits itself, 100 ms at a time.
+const SEALED_MEMTABLES_MAX: usize = 3;
+
+/// How often a batch that waits looks whether there is room.
+const ROOM_POLL: Duration = Duration::from_millis(1);
+
 /// Values from this size on stand apart from the tree, so that compaction does not copy them again and again.
 const LARGE_VALUE_BYTES: u32 = 16 * 1024;
 
@@ -149,6 +155,7 @@ impl Store for FjallStore {
         let open = self.opened()?;
         let _writing = self.writing.lock();
         guarded(|| {
+            open.make_room()?;
             let commit = Commit {
                 number,
                 sequence: open.database.seqno(),
@@ -162,7 +169,8 @@ impl Store for FjallStore {
                 }
             }
             changes.insert(&open.tree, COMMIT_KEY, commit.encode());
-            Ok(changes.commit()?)
+            changes.commit()?;
+            open.seal_memtable()
         })
     }
 
@@ -280,11 +288,30 @@ impl Open {
         Ok(last)
     }
 
+    /// Waits while too much of what was written is in memory only.
+    fn make_room(&self) -> Result<(), Failure> {
+        self.wait_for_tables(SEALED_MEMTABLES_MAX, ROOM_POLL)
+    }
+
+    /// Sees to it that what is in memory becomes a table when it is long. fjall leaves that to its threads, which may be
+    /// at a table for seconds while memory fills.
+    fn seal_memtable(&self) -> Result<(), Failure> {
+        if self.tree.tree.active_memtable().size() > MEMTABLE_BYTES {
+            self.tree.rotate_memtable()?;
+        }
+        Ok(())
+    }
+
     /// Moves what is in the journals into tables.
     fn settle(&self) -> Result<(), Failure> {
         self.tree.rotate_memtable()?;
+        self.wait_for_tables(1, SETTLE_POLL)
+    }
+
+    /// Waits until fewer than so many memtables are to become tables.
+    fn wait_for_tables(&self, fewer_than: usize, poll: Duration) -> Result<(), Failure> {
         let started = Instant::now();
-        while self.tree.sealed_memtable_count() > 0 {
+        while self.tree.sealed_memtable_count() >= fewer_than {
             // It tells whether the thread that writes the table has failed.
             self.database.persist(PersistMode::Buffer)?;
             if started.elapsed() > SETTLE_TIMEOUT {
@@ -292,7 +319,7 @@ impl Open {
                     "writing a table takes too long".to_owned(),
                 )));
             }
-            std::thread::sleep(SETTLE_POLL);
+            std::thread::sleep(poll);
         }
         Ok(())
     }
