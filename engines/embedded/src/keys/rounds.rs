@@ -10,6 +10,10 @@
 //! Folding goes from the youngest round to the oldest, some rounds of the log with each new round, and takes the log away
 //! with the last of them: a crash in between leaves the whole log, and folding it again comes to the same.
 //!
+//! Who comes when the log is long waits for it. Of seven million writes of 16 bytes, the first scan after them waited two
+//! seconds where they were of a hundred thousand keys, 15 where each was of a key of its own; opening after a crash took
+//! one and 20 (two processors that others used too; `examples/folding.rs`).
+//!
 //! A round of the log, under its number (big-endian): for each key `key bytes:u32 value bytes:u32`, little-endian, then
 //! both as in the space of keys. Two lengths stand for something else: [`GONE`] and [`APART`].
 
@@ -36,8 +40,8 @@ const ROUNDS_KEY: &[u8] = b"rounds";
 /// How much there may be, and how much is done at once.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Limits {
-    /// Most bytes of the log, until it is folded; while that is done, as many may come. To open the engine takes some
-    /// seconds for so many.
+    /// Most bytes of the log, until it is folded; while that is done, as many may come. To open the engine takes
+    /// seconds for so many, or some tens where each is of another key.
     pub(super) log_bytes: u64,
     /// Most rounds of the log.
     pub(super) log_rounds: u64,
