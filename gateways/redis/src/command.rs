@@ -53,6 +53,12 @@ impl Command {
             && !self.flags.contains(&Flag::AnyKey)
             && self.name != "get"
     }
+
+    /// Whether it may reach keys that it does not name.
+    pub(crate) fn reaches_any(&self, args: &Args) -> bool {
+        let has_pattern = || args.from(2).iter().any(|arg| arg.contains(&b'*'));
+        self.flags.contains(&Flag::AnyKey) || self.flags.contains(&Flag::KeysByPattern) && has_pattern()
+    }
 }
 
 /// What holds for a command. The names are those that `COMMAND INFO` shows.
@@ -82,6 +88,8 @@ pub(crate) enum Flag {
     Feeds,
     /// It may reach keys that it does not name, where the engine lets it.
     AnyKey,
+    /// The same, if one of its arguments has a `*`, which stands for what it finds.
+    KeysByPattern,
 }
 
 /// How a command stands to that of Redis.

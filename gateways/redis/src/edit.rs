@@ -61,7 +61,7 @@ impl KeyCommands {
 
     /// Adds a command whose keys were added. Its arguments are taken, and get memory that can be used again.
     pub(crate) fn add(&mut self, command: &'static Command, function: KeyFunction, args: &mut Args) {
-        self.reaches_any |= command.flags.contains(&Flag::AnyKey);
+        self.reaches_any |= command.reaches_any(args);
         match self.parts.get_mut(self.count) {
             Some(part) => {
                 (part.command, part.function) = (command, function);

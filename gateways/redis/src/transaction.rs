@@ -222,7 +222,7 @@ impl Execution {
             }
         };
         let parts: Vec<_> = queued.into_iter().map(part).collect();
-        let reaches_any = |part: &Part| part.command.flags.contains(&Flag::AnyKey);
+        let reaches_any = |part: &Part| part.command.reaches_any(&part.args);
         Self {
             reaches_any: parts.iter().any(reaches_any),
             parts,

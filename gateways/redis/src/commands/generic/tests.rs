@@ -163,12 +163,40 @@ fn nothing_is_sorted() {
         SORT a -> -WRONGTYPE Operation against a key holding the wrong kind of value
         SORT none STORE a -> 0
         GET a -> nil
-        SORT none BY w_* -> -ERR BY and GET with a pattern are not supported: they would read keys that the command does not name
+        SORT none BY w_* GET d_* -> []
         SORT none BY nosort GET # LIMIT 0 1 desc alpha -> []
         SORT none LIMIT 0 -> -ERR syntax error
         SORT none LIMIT 0 x -> -ERR value is not an integer or out of range
         SORT_RO none STORE a -> -ERR syntax error
         SORT none GET STORE -> []
+        ",
+    );
+}
+
+#[test]
+fn elements_are_sorted_by_what_stands_elsewhere() {
+    let mut bed = Bed::new();
+    bed.check(
+        "
+        RPUSH a 1 2 3 4 -> 4
+        MSET w_1 3 w_2 1 w_3 2 d_1 one d_2 two d_3 three -> OK
+        HSET h_1 f b -> 1
+        HSET h_2 f a g x -> 2
+        RPUSH w_l x -> 1
+        SORT a BY w_* -> [\"4\", \"2\", \"3\", \"1\"]
+        SORT a BY w_* DESC LIMIT 0 2 -> [\"1\", \"3\"]
+        SORT a BY w_* GET d_* GET # -> [nil, \"4\", \"two\", \"2\", \"three\", \"3\", \"one\", \"1\"]
+        SORT a BY h_*->f ALPHA -> [\"3\", \"4\", \"2\", \"1\"]
+        SORT a GET h_*->g -> [nil, \"x\", nil, nil]
+        SORT a GET h_* GET w_*->f LIMIT 0 1 -> [nil, nil]
+        SORT a BY d_* -> -ERR One or more scores can't be converted into double
+        SORT a BY d_* ALPHA -> [\"4\", \"1\", \"3\", \"2\"]
+        SORT a BY nosort GET d_* STORE b -> 4
+        LRANGE b 0 -1 -> [\"one\", \"two\", \"three\", \"\"]
+        SORT a BY w_* STORE a -> 4
+        LRANGE a 0 -1 -> [\"4\", \"2\", \"3\", \"1\"]
+        SORT_RO a BY w_* GET d_* LIMIT 1 1 -> [\"two\"]
+        SORT a GET d_*-> LIMIT 0 1 -> [nil]
         ",
     );
 }

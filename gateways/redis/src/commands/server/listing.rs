@@ -163,7 +163,7 @@ fn word(flag: Flag) -> Option<&'static str> {
         Flag::Fast => "fast",
         Flag::NoAuth => "no_auth",
         Flag::NoMulti => "no_multi",
-        Flag::Feeds | Flag::AnyKey => return None,
+        Flag::Feeds | Flag::AnyKey | Flag::KeysByPattern => return None,
     })
 }
 

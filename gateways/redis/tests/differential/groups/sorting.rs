@@ -15,6 +15,8 @@ pub static GROUP: Group = Group {
         exact("(SORT|SORT_RO) {list} BY nosort [LIMIT {index} {index}] <GET #> [(ASC|DESC)] [ALPHA]"),
         flawless("SORT {list} [LIMIT {index} {index}] [(ASC|DESC)] [ALPHA] STORE {list}"),
         flawless("SORT {list} [BY nosort] [GET none] [GET #] [DESC] [ALPHA] STORE {list}"),
+        exact("(SORT|SORT_RO) {list} BY * [LIMIT {index} {index}] <GET (#|*|none|*->a)> [(ASC|DESC)]"),
+        exact("(SORT|SORT_RO) {list} <GET (#|*|none|*->a)> [(ASC|DESC)] ALPHA"),
         exact("(SORT|SORT_RO) {list} STORE"),
     ],
 };
