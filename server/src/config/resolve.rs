@@ -70,7 +70,7 @@ pub struct Server {
     pub data: Option<PathBuf>,
     /// How long a stop waits for running calls.
     pub grace: Duration,
-    /// Threads that serve connections: 1 to [`WORKERS_MAX`].
+    /// Threads that serve connections: 1 to 1024.
     pub workers: NonZeroUsize,
     /// Whom to become after binding, and where; `None` to stay as started.
     pub privileges: Option<Privileges>,
