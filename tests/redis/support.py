@@ -8,6 +8,7 @@ import os
 import pathlib
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 import threading
@@ -35,13 +36,24 @@ def until(condition, what, patience=PATIENCE):
     raise AssertionError(f"waited in vain for {what}")
 
 
-class Daemon:
-    """A daemon in a folder of its own. Started again, it has the addresses it had."""
+def free_port():
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
 
-    def __init__(self, **environment):
+
+class Daemon:
+    """A daemon in a folder of its own. Started again, it has the addresses it had.
+
+    With the PEM files of a certificate and its key it has a TLS door, too.
+    """
+
+    def __init__(self, tls=None, **environment):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="switchboard-redis-"))
         self.environment = {"PATH": os.environ["PATH"], **environment}
+        self.tls = tls
         self.port = 0
+        self.tls_port = 0
         self.http = "http://127.0.0.1:0"
         self.log = ""
         self.start()
@@ -56,7 +68,11 @@ class Daemon:
             return
         assert BINARY.is_file(), f"{BINARY} is not built"
         listen = [f"unix://{self.folder}/hub.sock", self.http, self.url]
-        arguments = [argument for address in listen for argument in ("--listen", address)]
+        arguments = []
+        if self.tls:
+            listen.append(f"rediss://127.0.0.1:{self.tls_port}")
+            arguments += ["--tls-cert", self.tls[0], "--tls-key", self.tls[1]]
+        arguments += [argument for address in listen for argument in ("--listen", address)]
         self.process = subprocess.Popen(
             [BINARY, "serve", "--data", self.folder / "data", *arguments],
             cwd=self.folder,
@@ -76,19 +92,19 @@ class Daemon:
                 self.http = words[1]
             if len(words) > 1 and words[1].startswith("redis://"):
                 self.port = int(words[1].rsplit(":", 1)[1])
+            if len(words) > 1 and words[1].startswith("rediss://"):
+                self.tls_port = int(words[1].rsplit(":", 1)[1])
         raise AssertionError(f"the daemon ended: {self.log}")
 
     def _start_reference(self):
-        import socket
-
-        if not self.port:
-            with socket.socket() as free:
-                free.bind(("127.0.0.1", 0))
-                self.port = free.getsockname()[1]
-        self.process = subprocess.Popen(
-            [REFERENCE, "--port", str(self.port), "--dir", self.folder, "--appendonly", "yes", "--save", ""],
-            stdout=subprocess.DEVNULL,
-        )
+        self.port = self.port or free_port()
+        if self.tls:
+            self.tls_port = self.tls_port or free_port()
+        arguments = ["--port", str(self.port), "--dir", self.folder, "--appendonly", "yes", "--save", ""]
+        if self.tls:
+            arguments += ["--tls-port", str(self.tls_port), "--tls-auth-clients", "no"]
+            arguments += ["--tls-cert-file", self.tls[0], "--tls-key-file", self.tls[1]]
+        self.process = subprocess.Popen([REFERENCE, *arguments], stdout=subprocess.DEVNULL)
 
         def answers():
             return subprocess.run(self.cli_command("ping"), capture_output=True).returncode == 0
