@@ -22,9 +22,11 @@ use crate::{DataDir, EmbeddedOptions, OpenError};
 /// Least bytes of memory for hot keys.
 const MEMORY_BYTES_MIN: usize = 1024 * 1024;
 
-/// What part of the memory for hot keys the store's cache gets besides, and how much at least, in bytes.
+/// What part of the memory for hot keys the store's cache gets besides, and how much at least and at most, in bytes. What
+/// is hot is in memory already: in a large cache would mostly be what was read once, to fold the log of keys.
 const CACHE_PART: usize = 8;
 const CACHE_BYTES_MIN: usize = 8 * 1024 * 1024;
+const CACHE_BYTES_MAX: usize = 32 * 1024 * 1024;
 
 /// How long to wait before asking a closed engine again, by which time there may be another one.
 const CLOSED_WAIT: Duration = Duration::from_secs(1);
@@ -178,7 +180,7 @@ fn open_directory(path: &Path, options: &EmbeddedOptions) -> Result<Opened, Open
     let (store_path, mark_path) = (directory.join(STORE), directory.join(MARK));
     let memory_bytes = options.memory_bytes.max(MEMORY_BYTES_MIN);
     let fjall = FjallOptions {
-        cache_bytes: (memory_bytes / CACHE_PART).max(CACHE_BYTES_MIN) as u64,
+        cache_bytes: (memory_bytes / CACHE_PART).clamp(CACHE_BYTES_MIN, CACHE_BYTES_MAX) as u64,
         required: 0,
         accept_loss: options.accept_loss,
     };

@@ -25,7 +25,7 @@ pub struct EmbeddedOptions {
     /// When what was acknowledged is safe from the loss of power.
     pub durability: Durability,
     /// About how many bytes of memory hot keys take at most, keys that are not yet written aside (up to 16 MiB). An
-    /// eighth of it more is used for the store's own cache, at least 8 MiB. Less than 1 MiB counts as that.
+    /// eighth of it more is used for the store's own cache, 8 to 32 MiB. Less than 1 MiB counts as that.
     pub memory_bytes: usize,
     /// Where the time comes from.
     pub clock: Arc<dyn Clock>,
