@@ -2,6 +2,7 @@
 
 use crate::command::Group;
 
+mod copy;
 mod expire;
 mod names;
 mod object;
@@ -15,7 +16,7 @@ pub(crate) static GROUP: Group = Group {
     name: "generic",
     title: "Keys",
     commands: &[
-        names::COPY,
+        copy::COPY,
         presence::DEL,
         presence::EXISTS,
         expire::EXPIRE,
