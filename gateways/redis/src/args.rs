@@ -93,6 +93,14 @@ impl Args {
         parse_integer(self.at(index)).ok_or(Refusal::NOT_AN_INTEGER)
     }
 
+    /// The number of a database, whether there is such or not.
+    ///
+    /// # Errors
+    /// When it is no integer of 32 bits.
+    pub(crate) fn database(&self, index: usize) -> Result<i32, Refusal> {
+        i32::try_from(self.integer(index)?).map_err(|_| Refusal::BEYOND_INT)
+    }
+
     /// How many: an integer that is not below 0.
     ///
     /// # Errors

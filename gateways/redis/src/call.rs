@@ -47,6 +47,8 @@ pub(crate) fn awaited<T>(
 /// What others hear of, once a command is done.
 #[derive(Debug)]
 pub(crate) struct Effects {
+    /// The database that its keys are in.
+    database: u32,
     /// Whether events are noted: mostly nobody asks for them.
     hears_events: bool,
     events: SmallVec<[Event; 1]>,
@@ -87,6 +89,7 @@ pub(crate) enum Class {
 impl Default for Effects {
     fn default() -> Self {
         Self {
+            database: 0,
             hears_events: true,
             events: SmallVec::new(),
             fed: SmallVec::new(),
@@ -96,6 +99,24 @@ impl Default for Effects {
 }
 
 impl Effects {
+    /// None yet, in a database.
+    pub(crate) fn in_database(database: u32) -> Self {
+        Self {
+            database,
+            ..Self::default()
+        }
+    }
+
+    /// Says in which database they will be: at first, in 0.
+    pub(crate) fn enter(&mut self, database: u32) {
+        self.database = database;
+    }
+
+    /// The database that its keys are in.
+    pub(crate) fn database(&self) -> u32 {
+        self.database
+    }
+
     /// Says whether events are noted; at first they are.
     pub(crate) fn hear(&mut self, events: bool) {
         self.hears_events = events;

@@ -15,6 +15,7 @@ use crate::args::Args;
 use crate::call::Effects;
 use crate::clients::Client;
 use crate::command::{Command, KeyFunction, Patience, Run};
+use crate::commands::generic::copy;
 use crate::edit::KeyCommands;
 use crate::gateway::Shared;
 use crate::long;
@@ -129,6 +130,17 @@ impl Conversation {
         self.shared.bucket(self.database)
     }
 
+    /// The database of that number.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub(crate) fn check_database(&self, number: i32) -> Result<u32, Refusal> {
+        u32::try_from(number)
+            .ok()
+            .filter(|number| *number < self.shared.options.databases)
+            .ok_or(Refusal::new("ERR DB index is out of range"))
+    }
+
     /// Does a command, as far as that can be done at once.
     pub(crate) fn execute(&mut self, args: &mut Args) -> Step {
         let command = match self.find(args.at(0)) {
@@ -199,6 +211,9 @@ impl Conversation {
     fn run(&mut self, command: &'static Command, args: &mut Args) -> Result<Step, Refusal> {
         match command.run {
             Run::Keys(_) if command.name == "get" => self.get(args),
+            Run::Keys(_) if command.name == "copy" && copy::leads_elsewhere(args, self.database) => {
+                copy::copy_elsewhere(self, args)
+            }
             Run::Keys(function) => self.edit(command, function, args),
             Run::Blocking(function, patience) => self.try_blocking(command, function, patience, args),
             Run::Session(function) => function(self, args),
@@ -311,6 +326,7 @@ impl Conversation {
         let bytes_max = self.shared.options.replies_bytes_max;
         let mut edit = (self.spare.take()).unwrap_or_else(|| Box::new(KeyCommands::new(bytes_max)));
         edit.reply.protocol = self.reply.protocol;
+        edit.effects.enter(self.database);
         edit.effects.hear(self.shared.keyspace.is_on());
         if let Err(refusal) = command.keys.add(args, &mut edit.keys) {
             edit.clear();
@@ -348,11 +364,13 @@ impl Conversation {
     /// Tells others what was done.
     pub(crate) fn tell(&self, effects: &Effects) {
         for key in effects.fed() {
-            self.shared.waiting.feed(self.database, key);
+            self.shared.waiting.feed(effects.database(), key);
         }
         if !effects.events().is_empty() {
             let events = effects.events();
-            self.shared.keyspace.tell(&self.session, self.database, events);
+            self.shared
+                .keyspace
+                .tell(&self.session, effects.database(), events);
         }
         for (channel, payload) in effects.published() {
             crate::keyspace::publish(&self.session, channel.clone(), payload.clone());

@@ -21,6 +21,8 @@ impl Refusal {
     pub(crate) const INDEX_OUT_OF_RANGE: Self = Self::new("ERR index out of range");
     pub(crate) const NOT_TEXT: Self = Self::new("ERR what names something at the hub must be UTF-8");
     pub(crate) const OUT_OF_RANGE: Self = Self::new("ERR value is out of range");
+    pub(crate) const BEYOND_INT: Self =
+        Self::new("ERR value is out of range, value must between -2147483648 and 2147483647");
     pub(crate) const BEYOND_LONG: Self = Self::new(
         "ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807",
     );

@@ -8,6 +8,7 @@ use switchboard_hub::keys::{Cells, Edit, Key, Reach, Revision};
 use crate::args::Args;
 use crate::call::{Call, Effects};
 use crate::command::{Command, Flag, KeyFunction, Patience, Run, SessionFunction};
+use crate::commands::generic::copy;
 use crate::conversation::{Conversation, Later, Step, returned};
 use crate::refusal::Refusal;
 use crate::reply::Reply;
@@ -58,6 +59,11 @@ impl Conversation {
                 "ERR SELECT of another database is not possible inside a transaction",
             ));
         }
+        if command.name == "copy" && copy::leads_elsewhere(args, self.database) {
+            return Err(Refusal::new(
+                "ERR COPY to another database is not possible inside a transaction",
+            ));
+        }
         let (commands_max, bytes_max) = {
             let options = &self.shared.options;
             (options.queued_commands_max, options.queued_bytes_max)
@@ -96,7 +102,12 @@ impl Conversation {
                 "ERR keys watched in another database cannot be compared",
             ));
         }
-        let execution = Box::new(Execution::new(transaction.queued, watched, &self.reply));
+        let execution = Box::new(Execution::new(
+            transaction.queued,
+            watched,
+            &self.reply,
+            self.database,
+        ));
         if !execution.is_on_keys() {
             return Ok(self.conclude(execution, 0));
         }
@@ -203,7 +214,12 @@ enum Work {
 }
 
 impl Execution {
-    fn new(queued: Vec<(&'static Command, Args)>, watched: Vec<Watched>, reply: &Reply) -> Self {
+    fn new(
+        queued: Vec<(&'static Command, Args)>,
+        watched: Vec<Watched>,
+        reply: &Reply,
+        database: u32,
+    ) -> Self {
         let mut keys: Vec<_> = watched.iter().map(|watched| watched.key.clone()).collect();
         let part = |(command, args): (&'static Command, Args)| {
             let work = match command.run {
@@ -229,7 +245,7 @@ impl Execution {
             keys,
             watched,
             reply: Reply::new(reply.protocol),
-            effects: Effects::default(),
+            effects: Effects::in_database(database),
             answer_bytes_max: limits::ANSWER_BYTES_MAX,
             is_stale: false,
         }
@@ -348,7 +364,7 @@ mod tests {
             let command = table::find(words[0].as_bytes()).unwrap();
             (command, words.into_iter().collect())
         });
-        let mut execution = Execution::new(queued.collect(), Vec::new(), &Reply::new(Protocol::Resp2));
+        let mut execution = Execution::new(queued.collect(), Vec::new(), &Reply::new(Protocol::Resp2), 0);
         // Less than the answers of the first three, 26, and more than those of the first two.
         execution.answer_bytes_max = 25;
         let mut cells = Cells::new(Timestamp::from_millis(1), None);

@@ -152,12 +152,7 @@ fn reset(talk: &mut Conversation, _: &Args) -> Result<Step, Refusal> {
 }
 
 fn select(talk: &mut Conversation, args: &Args) -> Result<Step, Refusal> {
-    let number = args.integer(1)?;
-    let database = u32::try_from(number)
-        .ok()
-        .filter(|number| *number < talk.shared.options.databases)
-        .ok_or(Refusal::new("ERR DB index is out of range"))?;
-    talk.database = database;
+    talk.database = talk.check_database(args.database(1)?)?;
     talk.reply.ok();
     Ok(Step::Done)
 }

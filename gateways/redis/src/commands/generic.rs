@@ -2,7 +2,7 @@
 
 use crate::command::Group;
 
-mod copy;
+pub(crate) mod copy;
 mod expire;
 mod names;
 mod object;

@@ -50,7 +50,7 @@ pub(crate) static GROUP: Group = Group {
             summary: "Begins to queue commands.",
             complexity: "O(1)",
             syntax: "",
-            support: Support::Differs("SELECT of another database cannot be queued"),
+            support: Support::Differs("SELECT of another database and COPY to one cannot be queued"),
             run: Run::Session(multi),
         },
         Command {

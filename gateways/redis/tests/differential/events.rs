@@ -14,21 +14,21 @@ struct Watched {
 impl Watched {
     async fn connect(socket: &std::path::Path) -> Self {
         let mut listener = Client::connect(socket, 3).await;
-        listener.ask("PSUBSCRIBE __keyevent@0__:*").await;
+        listener.ask("PSUBSCRIBE __keyevent@*__:*").await;
         Self {
             client: Client::connect(socket, 3).await,
             listener,
         }
     }
 
-    /// What is heard of some commands: `set k1`.
+    /// What is heard of some commands: `0__:set k1`.
     async fn heard_of(&mut self, batch: &[Asked]) -> Vec<String> {
         self.client.ask_all(batch).await;
         self.client.ask("PUBLISH __keyevent@0__:mark end").await;
         let mut heard = Vec::new();
         loop {
             let message = event(&self.listener.next().await);
-            if message == "mark end" {
+            if message == "0__:mark end" {
                 return heard;
             }
             heard.push(message);
@@ -43,7 +43,7 @@ fn event(message: &Reply) -> String {
     match &parts[..] {
         [_, _, Reply::Bulk(_, channel), Reply::Bulk(_, key)] => {
             let channel = String::from_utf8_lossy(channel);
-            let name = channel.rsplit(':').next().unwrap_or_default();
+            let name = channel.trim_start_matches("__keyevent@");
             format!("{name} {}", key.escape_ascii())
         }
         _ => panic!("no message: {message}"),
@@ -55,7 +55,7 @@ pub async fn compare(servers: &Servers, group: &Group, seed: u64, commands: usiz
     let mut random = fastrand::Rng::with_seed(seed);
     let mut ours = Watched::connect(&servers.ours).await;
     let mut theirs = Watched::connect(&servers.theirs).await;
-    ours.client.ask("FLUSH").await;
+    ours.client.ask("FLUSHALL").await;
     theirs.client.ask("FLUSHALL").await;
     ours.heard_of(&[]).await;
     theirs.heard_of(&[]).await;

@@ -5,6 +5,7 @@ use fastrand::Rng;
 use crate::template::{Asked, Template};
 
 mod bitmaps;
+mod databases;
 mod generic;
 mod hashes;
 mod lists;
@@ -18,6 +19,7 @@ mod strings;
 pub static ALL: &[&Group] = &[
     &strings::GROUP,
     &generic::GROUP,
+    &databases::GROUP,
     &bitmaps::GROUP,
     &lists::GROUP,
     &hashes::GROUP,

@@ -74,7 +74,7 @@ async fn compare(servers: &Servers, protocol: u8, name: &str, groups: &[&Group])
     let mut ours = Client::connect(&servers.ours, protocol).await;
     let mut theirs = Client::connect(&servers.theirs, protocol).await;
     for round in 0..COMMANDS / ROUND {
-        ours.ask("FLUSH").await;
+        ours.ask("FLUSHALL").await;
         theirs.ask("FLUSHALL").await;
         let commands: Vec<Asked> = (0..ROUND)
             .map(|_| {

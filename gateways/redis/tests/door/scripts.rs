@@ -47,6 +47,25 @@ async fn other_keys_than_the_declared_are_reached() {
 }
 
 #[tokio::test]
+async fn scripts_stay_in_their_database() {
+    let door = Door::open().await;
+    let mut client = door.client().await;
+    client
+        .send(
+            "SELECT 2\r\nSET a 1\r\nEVAL \"return redis.call('copy', 'a', 'b', 'DB', 2)\" 2 a b\r\nGET b\r\n",
+        )
+        .await;
+    client.expect("+OK\r\n+OK\r\n:1\r\n$1\r\n1\r\n").await;
+    client
+        .ask(
+            "EVAL \"return redis.pcall('copy', 'a', 'c', 'DB', 0)['err']\" 2 a c",
+            "$60\r\nERR COPY to another database is not possible inside a script\r\n",
+        )
+        .await;
+    client.ask("EXISTS c", ":0\r\n").await;
+}
+
+#[tokio::test]
 async fn scripts_stand_in_transactions() {
     let door = Door::open().await;
     let mut client = door.client().await;

@@ -43,6 +43,29 @@ async fn a_mistake_while_queueing_undoes_all() {
 }
 
 #[tokio::test]
+async fn what_leads_to_another_database_is_not_queued() {
+    let door = Door::open().await;
+    let mut client = door.client().await;
+    client.ask("SET a 1", "+OK\r\n").await;
+    // Done without its first half, this would lose the value.
+    client
+        .send("MULTI\r\nCOPY a b DB 1\r\nDEL a\r\nEXEC\r\nGET a\r\n")
+        .await;
+    client
+        .expect(
+            "+OK\r\n-ERR COPY to another database is not possible inside a transaction\r\n+QUEUED\r\n\
+             -EXECABORT Transaction discarded because of previous errors.\r\n$1\r\n1\r\n",
+        )
+        .await;
+    client
+        .send("SELECT 1\r\nSET a 2\r\nMULTI\r\nCOPY a b DB 1\r\nGET b\r\nEXEC\r\n")
+        .await;
+    client
+        .expect("+OK\r\n+OK\r\n+OK\r\n+QUEUED\r\n+QUEUED\r\n*2\r\n:1\r\n$1\r\n2\r\n")
+        .await;
+}
+
+#[tokio::test]
 async fn what_was_watched_and_changed_keeps_exec_from_doing_anything() {
     let door = Door::open().await;
     let (mut client, mut other) = (door.client().await, door.client().await);

@@ -30,6 +30,21 @@ async fn a_transaction_feeds_those_who_wait_and_does_not_wait_itself() {
 }
 
 #[tokio::test]
+async fn a_copy_to_another_database_feeds_who_waits_there() {
+    let door = Door::open().await;
+    let (mut here, mut there, mut other) = (door.client().await, door.client().await, door.client().await);
+    here.send("BLPOP a 0\r\n").await;
+    door.until(&mut other, "INFO clients", "blocked_clients:1").await;
+    there.send("SELECT 3\r\nBLPOP a 0\r\n").await;
+    door.until(&mut other, "INFO clients", "blocked_clients:2").await;
+    other.send("RPUSH b x\r\nCOPY b a DB 3\r\nEXISTS a\r\n").await;
+    other.expect(":1\r\n:1\r\n:0\r\n").await;
+    there.expect("+OK\r\n*2\r\n$1\r\na\r\n$1\r\nx\r\n").await;
+    other.ask("RPUSH a y", ":1\r\n").await;
+    here.expect("*2\r\n$1\r\na\r\n$1\r\ny\r\n").await;
+}
+
+#[tokio::test]
 async fn time_runs_out() {
     let door = Door::open().await;
     let mut client = door.client().await;

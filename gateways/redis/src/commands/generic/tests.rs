@@ -121,7 +121,11 @@ fn keys_get_other_names() {
         MGET c d -> [\"1\", \"1\"]
         TTL c -> 10
         COPY c e DB x -> -ERR value is not an integer or out of range
-        COPY c e DB 1 -> -ERR COPY to another database is not supported: leave out DB
+        COPY c e DB 2147483648 -> -ERR value is out of range, value must between -2147483648 and 2147483647
+        COPY c e DB 1 -> -ERR COPY to another database is not possible inside a script
+        COPY c e DB -> -ERR syntax error
+        COPY c e DB 1 DB 0 -> 1
+        GETDEL e -> \"1\"
         COPY c e WHAT -> -ERR syntax error
         ",
     );
