@@ -36,8 +36,8 @@ pub(crate) static GROUP: Group = Group {
             complexity: "that of the commands",
             syntax: "",
             support: Support::Differs(
-                "commands that are not on keys (PUBLISH, PING) are done right after those on keys; on a cluster, only \
-                 one key can be used",
+                "commands that are not on keys (PUBLISH, PING) are done right after those on keys; on a cluster whose \
+                 servers have no atomic batches, only one key can be used",
             ),
             run: Run::Session(exec),
         },
