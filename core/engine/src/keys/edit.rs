@@ -52,6 +52,8 @@ pub struct Cells<'a> {
     cells: SmallVec<[(Key, Cell<'a>); 1]>,
     /// Where the cell of a key is, as soon as there are many.
     index: Option<foldhash::HashMap<Key, usize>>,
+    /// Where the one is that comes after the last one that was asked for: most edits take them in their order.
+    next: usize,
     find: Option<Find<'a>>,
     may: Option<May>,
 }
@@ -72,6 +74,7 @@ impl<'a> Cells<'a> {
             now,
             cells: SmallVec::new(),
             index: None,
+            next: 0,
             find,
             may: None,
         }
@@ -84,17 +87,28 @@ impl<'a> Cells<'a> {
 
     /// Adds what a key has, unless it is there.
     pub fn add(&mut self, key: Key, cell: Cell<'a>) {
+        self.add_with(key, || cell);
+    }
+
+    /// Adds what a key has, unless it is there; tells whether it was added.
+    pub fn add_with(&mut self, key: Key, cell: impl FnOnce() -> Cell<'a>) -> bool {
         if self.place(&key).is_some() {
-            return;
+            return false;
         }
         if let Some(index) = &mut self.index {
             index.insert(key.clone(), self.cells.len());
         }
-        self.cells.push((key, cell));
+        self.cells.push((key, cell()));
         if self.index.is_none() && self.cells.len() > LOOKED_THROUGH_MAX {
             let places = self.cells.iter().enumerate();
             self.index = Some(places.map(|(place, (key, _))| (key.clone(), place)).collect());
         }
+        true
+    }
+
+    /// Makes room for so many more, together.
+    pub fn reserve(&mut self, more: usize) {
+        self.cells.reserve(more);
     }
 
     /// The moment of the edit: what has expired by then is absent.
@@ -107,7 +121,8 @@ impl<'a> Cells<'a> {
     /// # Errors
     /// Invalid, when the edit did not say that it reaches that key; what reading it came to.
     pub fn cell(&mut self, key: &Key) -> Result<&mut Cell<'a>> {
-        if self.place(key).is_none() {
+        let mut place = self.place(key);
+        if place.is_none() {
             self.may.as_ref().map_or(Ok(()), |may| may(key))?;
             let cell = match &mut self.find {
                 Some(find) => find(key)?,
@@ -118,9 +133,11 @@ impl<'a> Cells<'a> {
                     )));
                 }
             };
+            place = Some(self.cells.len());
             self.add(key.clone(), cell);
         }
-        let place = self.place(key).unwrap_or_default();
+        let place = place.unwrap_or_default();
+        self.next = place + 1;
         match self.cells.get_mut(place) {
             Some((_, cell)) => {
                 // An edit may have several steps, and one of them have set a moment that has come.
@@ -142,6 +159,9 @@ impl<'a> Cells<'a> {
     }
 
     fn place(&self, key: &Key) -> Option<usize> {
+        if self.cells.get(self.next).is_some_and(|(known, _)| known == key) {
+            return Some(self.next);
+        }
         match &self.index {
             Some(index) => index.get(key).copied(),
             None => self.cells.iter().position(|(known, _)| known == key),

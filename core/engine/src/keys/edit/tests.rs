@@ -166,3 +166,29 @@ fn keys_are_looked_at_side_by_side() {
     assert_eq!(b.unwrap().plain(), Ok(Some(&b"2"[..])));
     assert!(cells.known(&key("c")).is_none());
 }
+
+#[test]
+fn cells_are_found_in_any_order_and_added_once() {
+    // Few are looked through, many have an index.
+    for count in [3, 40] {
+        let keys: Vec<Key> = (0..count)
+            .map(|number| Key::new(format!("key {number}")).unwrap())
+            .collect();
+        let mut cells = Cells::new(NOW, None);
+        cells.reserve(keys.len());
+        for key in &keys {
+            assert!(cells.add_with(key.clone(), Cell::absent));
+            assert!(!cells.add_with(key.clone(), || unreachable!("it is there")));
+        }
+        let twice = keys.iter().flat_map(|key| [key, key]);
+        for (number, key) in keys.iter().chain(keys.iter().rev()).chain(twice).enumerate() {
+            let cell = cells.cell(key).unwrap();
+            let text = [key.as_bytes(), b"!"].concat();
+            assert_eq!(cell.is_present(), number >= keys.len(), "{key:?}");
+            assert!(cell.plain().unwrap().is_none_or(|value| value == text));
+            cell.put(text);
+        }
+        let known: Vec<Key> = cells.into_cells().into_iter().map(|(key, _)| key).collect();
+        assert_eq!(known, keys);
+    }
+}
