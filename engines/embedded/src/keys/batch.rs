@@ -115,11 +115,9 @@ fn attempt(
     let changes = changes.map(|((name, cold), one)| (name, *cold, one));
     publish(shared, bucket, changes, &mut locked, ring.as_deref_mut());
     drop(ring);
-    let counts: Vec<_> = locked.iter_mut().map(|(_, state)| state.take_counts()).collect();
+    let counts = locked.iter_mut().map(|(_, state)| state.take_counts()).sum();
     drop(locked);
-    for counts in counts {
-        shared.tell(bucket, counts);
-    }
+    shared.tell(bucket, counts);
     let told = |entry: Entry| match entry.kind {
         Kind::Plain => entry,
         _ => Entry {
@@ -225,7 +223,7 @@ fn publish<'a>(
             bucket,
             name,
             before: hot.as_deref().or(cold),
-            hot_cost: hot.as_deref().map_or(0, Slot::cost),
+            hot: hot.as_deref(),
             is_expiry: false,
         };
         let value = one.after.as_ref().map(|entry| {

@@ -15,10 +15,10 @@ use switchboard_engine::{Answer, Bucket, EngineError, Key, Kind, Result, Timesta
 
 use super::buckets::BucketState;
 use super::home::{Home, StructureGuard};
-use super::lane::{Counts, Hot, Lane};
+use super::lane::{Hot, HotSlot, LANES, Lane};
 use super::memory::{self, Loaded};
 use super::name::Name;
-use super::read::{Locked, TRIES, lane_of, lock_lanes, too_little_memory};
+use super::read::{Locked, TRIES, USUAL_KEYS, lane_of, lock_lanes, too_little_memory};
 use super::slot::{Content, Slot, Value};
 use super::write::{Attempt, Publication};
 use super::{Shared, closed};
@@ -106,8 +106,8 @@ fn attempt(
             edit_one(shared, bucket, edit, key, loaded)
         }
         Reach::Keys(keys) => {
-            let keys = keys.to_vec();
-            edit_several(shared, bucket, edit, keys, loaded)
+            let keys: SmallVec<[Key; USUAL_KEYS]> = keys.iter().cloned().collect();
+            edit_several(shared, bucket, edit, &keys, loaded)
         }
         Reach::Any => edit_any(shared, bucket, edit),
     }
@@ -149,7 +149,7 @@ fn edit_one(
         bucket,
         name: &name,
         before,
-        hot_cost: hot.as_deref().map_or(0, Slot::cost),
+        hot: hot.as_deref(),
         is_expiry: false,
     };
     let content = change.content(before, now);
@@ -165,14 +165,13 @@ fn edit_several(
     shared: &Shared,
     bucket: &Arc<BucketState>,
     edit: &mut dyn Edit,
-    keys: Vec<Key>,
+    keys: &[Key],
     loaded: &Loaded,
 ) -> Attempt<bool, ()> {
-    let names: Vec<Name<'_>> = keys
-        .iter()
-        .map(|key| Name::new(bucket.id, key.as_bytes()))
-        .collect();
-    let looks: Vec<Hot<'_>> = names.iter().map(|name| shared.lane(name).look()).collect();
+    let names = keys.iter().map(|key| Name::new(bucket.id, key.as_bytes()));
+    let names: SmallVec<[Name<'_>; USUAL_KEYS]> = names.collect();
+    let looks = names.iter().map(|name| shared.lane(name).look());
+    let looks: SmallVec<[Hot<'_>; USUAL_KEYS]> = looks.collect();
     let mut locked = lock_lanes(shared, &names);
     if locked.iter().any(|(_, state)| state.is_closed) {
         return Attempt::Done(Err(closed()));
@@ -180,26 +179,28 @@ fn edit_several(
     if bucket.is_retired() {
         return Attempt::Again(());
     }
+    // All are looked for before anything is done with one: so the processor waits for their memory at the same time.
+    let hot = names.iter().zip(&looks).map(|(name, look)| look.get(name));
+    let hot: SmallVec<[Option<HotSlot<'_>>; USUAL_KEYS]> = hot.collect();
     let now = shared.now();
+    let mut targets: SmallVec<[Target<'_>; USUAL_KEYS]> = SmallVec::with_capacity(keys.len());
     let mut cells = Cells::new(now, None);
-    for ((key, name), look) in keys.iter().zip(&names).zip(&looks) {
+    cells.reserve(keys.len());
+    for ((key, name), hot) in keys.iter().zip(&names).zip(hot) {
         let cold = || loaded.get(key)?.slot(lane_of(&locked, shared.lane_index(name))?);
-        // A structure that is there twice is locked once.
-        if cells.known(key).is_some() {
-            continue;
+        let cold = if hot.is_none() { cold() } else { None };
+        let target = Target { name, hot, cold };
+        if target.before().is_none() && !shared.is_complete() {
+            return Attempt::Again(());
         }
-        let cell = match look.get(name) {
-            Some(hot) => cell_of(Some((&hot, hot.value())), now),
-            None => match cold() {
-                Some(cold) => cell_of(Some((cold, cold.value())), now),
-                None if shared.is_complete() => Cell::absent(),
-                None => return Attempt::Again(()),
-            },
-        };
-        cells.add(key.clone(), cell);
+        // A structure that is there twice is locked once.
+        if cells.add_with(key.clone(), || target.cell(now)) {
+            targets.push(target);
+        }
     }
     edit.run(&mut cells);
-    let outcome = publish(shared, bucket, cells.into_cells(), &mut locked, loaded, now);
+    let cells = cells.into_cells().into_iter().map(|(_, cell)| cell);
+    let outcome = publish(shared, bucket, &targets, cells, &mut locked, now);
     tell(shared, bucket, locked);
     Attempt::Done(outcome)
 }
@@ -225,33 +226,52 @@ fn edit_any(shared: &Shared, bucket: &Arc<BucketState>, edit: &mut dyn Edit) -> 
                 .map_err(|error| memory::named(error, bucket.name.as_str(), key.as_bytes()))?;
             let mut locked = locked.borrow_mut();
             let (_, state) = locked.get_mut(index).ok_or_else(lost)?;
-            state.publish(&name, slot, 0);
+            state.publish(&name, slot, None);
         }
         let hot = look.get(&name);
         Ok(cell_of(hot.as_ref().map(|hot| (&**hot, hot.value())), now))
     };
     let mut cells = Cells::new(now, Some(Box::new(find)));
     edit.run(&mut cells);
-    let cells = cells.into_cells();
-    let outcome = publish(
-        shared,
-        bucket,
-        cells,
-        &mut locked.borrow_mut(),
-        &Loaded::default(),
-        now,
-    );
-    tell(shared, bucket, locked.into_inner());
+    let (keys, cells): (Vec<Key>, Vec<Cell<'_>>) = cells.into_cells().into_iter().unzip();
+    let names = keys.iter().map(|key| Name::new(bucket.id, key.as_bytes()));
+    let names: Vec<Name<'_>> = names.collect();
+    let target = |name| Target {
+        name,
+        hot: looks.get(shared.lane_index(name)).and_then(|look| look.get(name)),
+        cold: None,
+    };
+    let targets: Vec<Target<'_>> = names.iter().map(target).collect();
+    let mut locked = locked.borrow_mut();
+    let outcome = publish(shared, bucket, &targets, cells.into_iter(), &mut locked, now);
+    tell(shared, bucket, std::mem::take(&mut *locked));
     Attempt::Done(outcome)
+}
+
+/// A key of an edit, and what it was found to have.
+struct Target<'a> {
+    name: &'a Name<'a>,
+    hot: Option<HotSlot<'a>>,
+    /// What was loaded, if nothing is hot.
+    cold: Option<&'a Slot>,
+}
+
+impl<'a> Target<'a> {
+    fn before(&self) -> Option<&Slot> {
+        self.hot.as_deref().or(self.cold)
+    }
+
+    fn cell(&self, now: Timestamp) -> Cell<'a> {
+        let hot = self.hot.as_ref().map(|hot| (&**hot, hot.value()));
+        cell_of(hot.or_else(|| self.cold.map(|cold| (cold, cold.value()))), now)
+    }
 }
 
 /// Unlocks the lanes, and tells what they counted.
 fn tell(shared: &Shared, bucket: &BucketState, mut locked: Locked<'_>) {
-    let counts: Vec<Counts> = locked.iter_mut().map(|(_, state)| state.take_counts()).collect();
+    let counts = locked.iter_mut().map(|(_, state)| state.take_counts()).sum();
     drop(locked);
-    for counts in counts {
-        shared.tell(bucket, counts);
-    }
+    shared.tell(bucket, counts);
 }
 
 /// What a cell has of a slot and its value.
@@ -271,58 +291,52 @@ fn cell_of<'a>(slot: Option<(&Slot, &'a [u8])>, now: Timestamp) -> Cell<'a> {
 ///
 /// # Errors
 /// Too large. If structures were changed in place nevertheless, that is published.
-fn publish(
+fn publish<'a>(
     shared: &Shared,
     bucket: &Arc<BucketState>,
-    cells: SmallVec<[(Key, Cell<'_>); 1]>,
+    targets: &[Target<'_>],
+    cells: impl Iterator<Item = Cell<'a>>,
     locked: &mut Locked<'_>,
-    loaded: &Loaded,
     now: Timestamp,
 ) -> Result<bool> {
-    let mut changes = Vec::with_capacity(cells.len());
+    let mut changes: SmallVec<[(&Target<'_>, Change); USUAL_KEYS]> = SmallVec::new();
     let mut failure = None;
-    for (key, cell) in cells {
-        let name = Name::new(bucket.id, key.as_bytes());
-        let index = shared.lane_index(&name);
-        let look = shared.lane(&name).look();
-        let hot = look.get(&name);
-        let cold = || loaded.get(&key)?.slot(lane_of(locked, index)?);
-        match Change::new(hot.as_deref().or_else(cold), cell, now) {
-            Ok(Some(change)) => changes.push((key, index, change)),
+    for (target, cell) in targets.iter().zip(cells) {
+        match Change::new(target.before(), cell, now) {
+            Ok(Some(change)) => changes.push((target, change)),
             Ok(None) => {}
             Err(error) => failure = Some(error),
         }
     }
     if failure.is_some() {
-        changes.retain(|(_, _, change)| change.is_in_place());
+        changes.retain(|(_, change)| change.is_in_place());
     }
-    let several = changes.len() > 1;
-    let mut lanes: Vec<usize> = changes.iter().map(|(_, index, _)| *index).collect();
-    lanes.sort_unstable();
-    lanes.dedup();
-    let turn = || {
-        for index in lanes.iter().filter(|_| several) {
-            shared.lanes[*index].turn_publishing();
+    let mut are_turned = [false; LANES];
+    if changes.len() > 1 {
+        for (target, _) in &changes {
+            are_turned[shared.lane_index(target.name)] = true;
         }
+    }
+    let turn = || {
+        let lanes = shared.lanes.iter().zip(are_turned);
+        lanes
+            .filter(|(_, is_turned)| *is_turned)
+            .for_each(|(lane, _)| lane.turn_publishing());
     };
     let ring_of = &bucket.changes;
     let mut ring = ring_of.is_watched().then(|| ring_of.lock());
     let mut revision = bucket.next_revisions(changes.len() as u64);
     turn();
-    for (key, index, change) in &changes {
-        let name = Name::new(bucket.id, key.as_bytes());
-        let Some((_, state)) = locked.iter_mut().find(|(locked, _)| locked == index) else {
+    for (target, change) in &changes {
+        let index = shared.lane_index(target.name);
+        let Some((_, state)) = locked.iter_mut().find(|(locked, _)| *locked == index) else {
             continue;
         };
-        let lane = &shared.lanes[*index];
-        let look = lane.look();
-        let hot = look.get(&name);
-        let cold = || loaded.get(key)?.slot(state);
         let publication = Publication {
             bucket,
-            name: &name,
-            before: hot.as_deref().or_else(cold),
-            hot_cost: hot.as_deref().map_or(0, Slot::cost),
+            name: target.name,
+            before: target.before(),
+            hot: target.hot.as_deref(),
             is_expiry: false,
         };
         let content = change.content(publication.before, now);

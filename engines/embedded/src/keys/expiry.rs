@@ -120,7 +120,7 @@ fn clear_up_one(shared: &Shared, listed: &[u8], now: Timestamp) -> StoreResult<(
         };
         let mut state = lane.lock();
         if look.get(&name).is_none() {
-            state.publish(&name, slot, 0);
+            state.publish(&name, slot, None);
         }
     }
     match look.get(&name) {
@@ -171,7 +171,7 @@ fn expire(shared: &Shared, bucket: &Arc<BucketState>, lane: &Lane, expired: &Slo
         bucket,
         name: &name,
         before,
-        hot_cost: before.map_or(0, Slot::cost),
+        hot: before,
         is_expiry: true,
     };
     publication.publish_next(&mut state, None);

@@ -6,6 +6,7 @@
 //! (see [`Lane::read`]). So only a batch under way ever makes a reader wait, and it holds the lock for no longer than it
 //! takes to swap the slots.
 
+use std::iter::Sum;
 use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -67,6 +68,19 @@ pub(crate) struct Counts {
     pub(crate) unwritten: usize,
     /// Bytes of memory.
     pub(crate) grown: isize,
+}
+
+impl Sum for Counts {
+    fn sum<I: Iterator<Item = Self>>(counts: I) -> Self {
+        let nothing = Self {
+            unwritten: 0,
+            grown: 0,
+        };
+        counts.fold(nothing, |sum, counts| Self {
+            unwritten: sum.unwritten + counts.unwritten,
+            grown: sum.grown + counts.grown,
+        })
+    }
 }
 
 /// A key that is to be written.
@@ -205,11 +219,18 @@ fn is_of(name: &Name<'_>) -> impl Fn(&Item<Head>) -> bool {
 }
 
 impl LaneState {
-    /// Makes a slot hot, in the place of one that costs so much.
-    pub(crate) fn publish(&mut self, name: &Name<'_>, slot: Slot, before_cost: usize) {
-        self.grown_bytes += slot.cost() as isize - before_cost as isize;
+    /// Makes a slot hot, in the place of the one that is, if one is, and what that cost: to be asked before the new one
+    /// is made, as they may share a structure, which knows only what it takes now.
+    pub(crate) fn publish(&mut self, name: &Name<'_>, slot: Slot, hot: Option<(&Slot, usize)>) {
+        self.grown_bytes += slot.cost() as isize - hot.map_or(0, |(_, cost)| cost) as isize;
+        let is_it = |item: &Item<Head>| hot.is_some_and(|(hot, _)| hot.is(Slot::of(item)));
         let hash_of = |item: &Item<Head>| Name::of(Slot::of(item)).hash;
-        self.hot.put(name.hash, slot.into_item(), is_of(name), hash_of);
+        let was_there = self.hot.put(name.hash, slot.into_item(), is_it, hash_of);
+        debug_assert_eq!(
+            was_there,
+            hot.is_some(),
+            "the hot slot is looked for under this lock"
+        );
     }
 
     /// A slot is hot no more.

@@ -218,7 +218,7 @@ pub(super) fn keep(shared: &Shared, loaded: &Loaded) -> Vec<Slot> {
             continue;
         }
         if state.drops == *drops && shared.buckets.by_id(slot.bucket()).is_some() {
-            state.publish(&name, slot.clone(), 0);
+            state.publish(&name, slot.clone(), None);
             shared.memory.grow(state.take_counts().grown);
         }
         slots.push(slot.clone());

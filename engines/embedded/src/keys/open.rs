@@ -106,7 +106,7 @@ impl Shared {
                     let held = slot.clone();
                     let name = Name::of(&held);
                     let mut state = self.lane(&name).lock();
-                    state.publish(&name, slot, 0);
+                    state.publish(&name, slot, None);
                     self.memory.grow(state.take_counts().grown);
                 }
                 Ok(_) => {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use parking_lot::MutexGuard;
+use smallvec::SmallVec;
 use switchboard_engine::keys::Entry;
 use switchboard_engine::names::KEY_BYTES_MAX;
 use switchboard_engine::{Answer, Bucket, EngineError, Key, Result};
@@ -12,6 +13,9 @@ use super::lane::{LANES, LaneState};
 use super::memory::{self, Loaded};
 use super::name::Name;
 use super::slot::Slot;
+
+/// Up to so many keys of one edit are looked at without memory for the lists of what was found.
+pub(super) const USUAL_KEYS: usize = 16;
 
 /// How often what was just read from the store may be dropped before it is used, until something is wrong.
 pub(super) const TRIES: usize = 32;
@@ -139,7 +143,7 @@ async fn get_many_cold(
 }
 
 /// Lanes that are locked, by their index.
-pub(super) type Locked<'a> = Vec<(usize, MutexGuard<'a, LaneState>)>;
+pub(super) type Locked<'a> = SmallVec<[(usize, MutexGuard<'a, LaneState>); USUAL_KEYS]>;
 
 /// The one of that index.
 pub(super) fn lane_of<'a>(locked: &'a Locked<'_>, index: usize) -> Option<&'a LaneState> {

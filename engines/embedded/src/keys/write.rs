@@ -107,7 +107,7 @@ fn attempt(
         bucket,
         name: &name,
         before,
-        hot_cost: hot.as_deref().map_or(0, Slot::cost),
+        hot: hot.as_deref(),
         is_expiry: false,
     };
     let after = match decision {
@@ -211,8 +211,8 @@ pub(super) struct Publication<'a> {
     pub(super) name: &'a Name<'a>,
     /// What the key has before.
     pub(super) before: Option<&'a Slot>,
-    /// What that takes of memory, if it is there.
-    pub(super) hot_cost: usize,
+    /// The same, if that is in memory.
+    pub(super) hot: Option<&'a Slot>,
     pub(super) is_expiry: bool,
 }
 
@@ -240,8 +240,9 @@ impl Publication<'_> {
         self.bucket
             .count(self.before.is_some_and(Slot::has_value), content.is_some());
         let value_bytes = content.map_or(0, |content| content.unwritten());
+        let hot = self.hot.map(|hot| (hot, hot.cost()));
         let slot = Slot::new(self.name, revision, place, content);
-        state.publish(self.name, slot.clone(), self.hot_cost);
+        state.publish(self.name, slot.clone(), hot);
         if let Some(ring) = ring {
             ring.push(&slot, self.is_expiry);
         }
