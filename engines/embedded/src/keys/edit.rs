@@ -172,6 +172,7 @@ fn edit_several(
     let names: SmallVec<[Name<'_>; USUAL_KEYS]> = names.collect();
     let looks = names.iter().map(|name| shared.lane(name).look());
     let looks: SmallVec<[Hot<'_>; USUAL_KEYS]> = looks.collect();
+    (names.iter().zip(&looks)).for_each(|(name, look)| look.touch(name));
     let mut locked = lock_lanes(shared, &names);
     if locked.iter().any(|(_, state)| state.is_closed) {
         return Attempt::Done(Err(closed()));

@@ -194,6 +194,12 @@ impl Hot<'_> {
     pub(crate) fn get(&self, name: &Name<'_>) -> Option<HotSlot<'_>> {
         self.0.find(name.hash, is_of(name)).map(HotSlot)
     }
+
+    /// Has the part of the table read where a slot would be.
+    #[inline]
+    pub(crate) fn touch(&self, name: &Name<'_>) {
+        self.0.touch(name.hash);
+    }
 }
 
 impl<'a> HotSlot<'a> {

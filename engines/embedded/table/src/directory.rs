@@ -60,6 +60,17 @@ impl<H: Send + Sync + 'static> Directory<H> {
         unsafe { &*segment }.find(hash, guard, &is_it)
     }
 
+    /// Reads the tags of the bucket of a hash.
+    #[inline]
+    pub(crate) fn touch(&self, hash: u64, guard: &LocalGuard<'_>) {
+        let segments = guard.protect(&self.segments, Ordering::Acquire);
+        // SAFETY: as in `find`.
+        let segments = unsafe { &*segments };
+        let segment = guard.protect(&segments[index(segments, hash)], Ordering::Acquire);
+        // SAFETY: as in `find`.
+        unsafe { &*segment }.touch(hash);
+    }
+
     /// Goes through all items.
     pub(crate) fn visit(&self, guard: &LocalGuard<'_>, mut visit: impl FnMut(&Item<H>)) {
         let segments = guard.protect(&self.segments, Ordering::Acquire);

@@ -116,6 +116,13 @@ impl<H: Send + Sync + 'static> Look<'_, H> {
         self.directory.find(hash, &self.guard, is_it)
     }
 
+    /// Has the part of the table read where the item of that hash is looked for first. Of several hashes the processor
+    /// reads these parts at the same time, where looking for one item after the other has it wait for each.
+    #[inline]
+    pub fn touch(&self, hash: u64) {
+        self.directory.touch(hash, &self.guard);
+    }
+
     /// Goes through all items: every one that is there all the time, at least once.
     pub fn visit(&self, visit: impl FnMut(&Item<H>)) {
         self.directory.visit(&self.guard, visit);

@@ -81,6 +81,14 @@ impl Segment {
         next.and_then(|next| next.find(hash, guard, is_it))
     }
 
+    /// Reads the tags of the bucket of a hash.
+    #[inline]
+    pub(crate) fn touch(&self, hash: u64) {
+        if let Some(bucket) = self.buckets_for(hash).next() {
+            std::hint::black_box(bucket.places(tag_of(hash)));
+        }
+    }
+
     /// As [`Self::find`], for the writer.
     pub(crate) fn place<H>(&self, hash: u64, is_it: &impl Fn(&Item<H>) -> bool) -> Option<Place<'_>> {
         let tag = tag_of(hash);
